@@ -1,0 +1,63 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string>
+#include <type_traits>
+
+#include <lrpc/queue/error.hpp>
+#include <lrpc/queue/types.hpp>
+
+namespace lrpc::queue {
+
+/// How bodies of type T become bytes and back; needed only where bytes leave the process. Specialise it for a type of
+/// your own:
+///
+///     template <> struct lrpc::queue::codec<Point> {
+///       static Result<Bytes> encode(const Point& p);
+///       static Result<Point> decode(std::span<const std::byte> bytes);
+///       static std::size_t size(const Point& p);   // optional: the size that max_body_size counts, without encoding
+///     };
+///
+/// Both functions may also throw; what they throw becomes an Error of code `codec`. They are called from several
+/// threads at once. The JSON codec (`json_codec.hpp`, part of the umbrella header) covers every type that
+/// nlohmann::json converts.
+template <class T>
+struct codec;
+
+/// Whether T has a codec.
+template <class T>
+concept has_codec = requires(const T& value, std::span<const std::byte> bytes) {
+  { codec<T>::encode(value) } -> std::same_as<Result<Bytes>>;
+  { codec<T>::decode(bytes) } -> std::same_as<Result<T>>;
+};
+
+/// Raw bytes travel as they are.
+template <>
+struct codec<Bytes> {
+  static Result<Bytes> encode(const Bytes& value) { return value; }
+  static Result<Bytes> decode(std::span<const std::byte> bytes) { return Bytes(bytes.begin(), bytes.end()); }
+  static std::size_t size(const Bytes& value) noexcept { return value.size(); }
+};
+
+/// The size that `max_body_size` counts (D15) where it is known without encoding: strings, bytes, a codec with
+/// `size(const T&)`, trivially copyable types.
+template <class T>
+[[nodiscard]] std::optional<std::size_t> known_body_size(const T& value) {
+  if constexpr (std::same_as<T, std::string> || std::same_as<T, Bytes>) {
+    return value.size();
+  } else if constexpr (requires {
+                         { codec<T>::size(value) } -> std::convertible_to<std::size_t>;
+                       }) {
+    return static_cast<std::size_t>(codec<T>::size(value));
+  } else if constexpr (std::is_trivially_copyable_v<T>) {
+    return sizeof(T);
+  } else {
+    return std::nullopt;
+  }
+}
+
+}  // namespace lrpc::queue

@@ -1,0 +1,120 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <lrpc/queue/clock.hpp>
+#include <lrpc/queue/envelope.hpp>
+
+namespace lrpc::queue {
+
+/// Names one delivery to the back end that made it. Opaque; `generation` 0 is no delivery.
+struct DeliveryTag {
+  std::uint64_t slot = 0;
+  std::uint64_t generation = 0;
+  friend constexpr auto operator<=>(const DeliveryTag&, const DeliveryTag&) = default;
+};
+
+template <class T>
+class Topic;
+template <class T>
+class Channel;
+namespace detail {
+template <class T>
+struct MessageAccess;
+}
+
+/// A message with its metadata. The body is shared with the queue and with copies of the message and is never
+/// changed by them; metadata changed here changes neither the queue nor other copies. Copying is cheap. One object is
+/// not safe for use from several threads at once; different copies are. A moved-from message may only be assigned
+/// or destroyed.
+template <class T>
+class Message {
+ public:
+  /// A message to publish, with a fresh id and the present time.
+  explicit Message(T body) : Message(EnvelopePtr(Envelope::make<T>(std::move(body)))) {
+    const Instant now = system_clock()->now();
+    envelope_->set_id(MessageId::generate(now.wall_ms));
+    envelope_->set_timestamp(now.wall_s());
+  }
+  /// A message to publish with an id of the caller's. An empty one is filled in at the publish.
+  [[nodiscard]] static Message with_id(std::string_view id, T body) {
+    Message result{EnvelopePtr(Envelope::make<T>(std::move(body)))};
+    if (!id.empty()) result.envelope_->set_id(id);
+    result.envelope_->set_timestamp(system_clock()->now().wall_s());
+    return result;
+  }
+
+  [[nodiscard]] std::string id() const { return envelope_->id(); }
+  [[nodiscard]] const T& body() const noexcept { return *static_cast<const T*>(envelope_->body()); }
+  /// Moves the body out when nobody else holds it (a settled delivery, a message never published), else copies it.
+  /// The message keeps its metadata; its body is then moved from.
+  [[nodiscard]] T take_body() {
+    Envelope& owner = envelope_->body_owner();
+    if (envelope_->unique() && owner.unique()) return std::move(*const_cast<T*>(static_cast<const T*>(owner.body())));
+    return body();
+  }
+  /// Unix seconds at which the message was made.
+  [[nodiscard]] std::int64_t timestamp() const noexcept { return envelope_->timestamp(); }
+  void set_timestamp(std::int64_t unix_s) { envelope_.writable().set_timestamp(unix_s); }
+  /// Unix seconds at which it expires; 0 = never.
+  [[nodiscard]] std::int64_t expires_at() const noexcept { return envelope_->expires_at(); }
+  /// Deliveries so far, this one included: 1 at the first delivery; 0 for a message not yet delivered.
+  [[nodiscard]] int attempts() const noexcept { return attempts_; }
+  /// The channel that delivered it; empty before that.
+  [[nodiscard]] const std::string& channel() const noexcept { return channel_; }
+
+  [[nodiscard]] const Headers& headers() const noexcept { return envelope_->headers(); }
+  void set_header(std::string name, std::string value) {
+    envelope_.writable().set_header(std::move(name), std::move(value));
+  }
+  /// Messages of the same non-empty key are handled in order (D5).
+  [[nodiscard]] const std::string& key() const noexcept { return envelope_->key(); }
+  void set_key(std::string key) { envelope_.writable().set_key(std::move(key)); }
+  /// When it first became ready in its channel: publish, due time or requeue.
+  [[nodiscard]] TimePoint enqueued_at() const noexcept {
+    return TimePoint(std::chrono::milliseconds(envelope_->enqueued_at_ms()));
+  }
+
+  /// Expires `after` from now, rounded up to a whole second; 0 or less = never.
+  void set_expires(Duration after) {
+    const std::int64_t now_ms = system_clock()->now().wall_ms;
+    set_expires_at(after.count() <= 0 ? 0 : (now_ms + after.count() + 999) / 1000);
+  }
+  /// Expires at this unix second; 0 = never.
+  void set_expires_at(std::int64_t unix_s) { envelope_.writable().set_expires_at(unix_s); }
+  /// Seconds left: -1 = never expires, 0 = expired. By the machine's clock.
+  [[nodiscard]] std::int64_t get_ttl() const {
+    if (expires_at() == 0) return -1;
+    const std::int64_t left = expires_at() - system_clock()->now().wall_s();
+    return left > 0 ? left : 0;
+  }
+  /// By the machine's clock.
+  [[nodiscard]] bool is_expired() const { return get_ttl() == 0; }
+
+  /// An independent copy: the same id, metadata and (shared, constant) body.
+  [[nodiscard]] Message clone() const {
+    Message result(*this);
+    result.envelope_ = Envelope::alias(envelope_);
+    return result;
+  }
+  void reset_attempts() noexcept { attempts_ = 0; }
+  void increment_attempts() noexcept { ++attempts_; }
+
+ private:
+  friend struct detail::MessageAccess<T>;
+  explicit Message(EnvelopePtr envelope) noexcept : envelope_(std::move(envelope)) {}
+  Message(EnvelopePtr envelope, DeliveryTag tag, int attempts, const std::string& channel)
+      : envelope_(std::move(envelope)), tag_(tag), attempts_(attempts), channel_(channel) {}
+
+  EnvelopePtr envelope_;
+  DeliveryTag tag_{};
+  int attempts_ = 0;
+  std::string channel_{};
+};
+
+}  // namespace lrpc::queue
