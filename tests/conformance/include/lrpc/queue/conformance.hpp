@@ -1,0 +1,59 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include <lrpc/queue.hpp>
+
+/// \file
+/// The conformance suite: every rule D1-D23 and every row of the API table as tests that run over any back end. Link
+/// `lrpc::queue_conformance`, call `register_suite` from main before RUN_ALL_TESTS:
+///
+///     int main(int argc, char** argv) {
+///       testing::InitGoogleTest(&argc, argv);
+///       lrpc::queue::conformance::register_suite("memory", subject);
+///       return RUN_ALL_TESTS();
+///     }
+
+namespace lrpc::queue::conformance {
+
+/// What a back end claims. A test whose capability is missing is not registered, and `register_suite` prints
+/// which rules are not claimed, so nothing is passed over in silence.
+enum class Capability {
+  manual_clock,     ///< Message time is `Config::clock`: tests of leases, delays and expiry move a ManualClock.
+  atomic_batch,     ///< pub_batch is all or none (D2).
+  bounded_depth,    ///< max_msg_size and overflow (D16).
+  typed_bodies,     ///< Bodies are handed over without serialising; topics have one type.
+  delayed_publish,  ///< D17.
+  dead_letters,     ///< D18.
+  lease_expiry,     ///< D9 for deliveries of next.
+  delete_channel,   ///< topic.delete_channel.
+  backlog,          ///< D4: messages published before the first channel.
+  exact_depth,      ///< depth() is exact at once (D19).
+};
+
+/// The back end under test.
+struct Subject {
+  /// Opens a fresh, empty queue: `overlay` holds what the test needs (clock, policies, hooks); the subject adds the
+  /// back end. Called several times by one test only after the queue before was closed, unless the test says so.
+  std::function<Result<Queue>(Config overlay)> open;
+  /// What it claims; everything by default.
+  std::set<Capability> claims = {Capability::manual_clock, Capability::atomic_batch,    Capability::bounded_depth,
+                                 Capability::typed_bodies, Capability::delayed_publish, Capability::dead_letters,
+                                 Capability::lease_expiry, Capability::delete_channel,  Capability::backlog,
+                                 Capability::exact_depth};
+  /// How much longer than on memory the bounded waits of the tests may take (a slow server, a sanitizer).
+  double patience = 1.0;
+};
+
+/// Registers all tests that `subject` claims under the suite name `name`; prints one line for each capability that is
+/// not claimed, with the rules it leaves untested. Returns how many tests were registered. `only`, when not empty,
+/// keeps the tests for which it returns true (used to test the suite itself).
+std::size_t register_suite(const std::string& name, const Subject& subject,
+                           const std::function<bool(std::string_view test)>& only = {});
+
+}  // namespace lrpc::queue::conformance
