@@ -28,7 +28,7 @@
 /// - It never retries a failed call on its own where repeating could repeat the effect; it never decides on retry,
 ///   expiry or dead letters.
 /// - It reports what happened: `unavailable` = certainly not done, `outcome_unknown` = perhaps done.
-/// - Every call is safe from many threads at once and ends by its deadline, `interrupt`, stop token or close.
+/// - Every call is safe from many threads at once and ends by its deadline, `set_receiving(false)`, stop token or close.
 /// - After `close()` of an object returned, calls begun before have finished and later ones give the closed error of
 ///   that object (topic_closed, channel_closed, queue_closed); closing twice is fine. After a channel's deletion its
 ///   objects give `channel_not_found`, blocked receives included.
@@ -137,12 +137,13 @@ class BackendChannel {
   virtual ~BackendChannel() = default;
 
   /// Fills `out` from the front with what is ready, at least one, at most `out.size()`; waits as `options` says.
-  /// Returns 0 when nothing came before the deadline, the stop or an interrupt. Counts the attempt of each delivery.
+  /// Returns 0 when nothing came before the deadline, the stop or set_receiving(false). Counts the attempt of each delivery.
   /// The lease of each is the channel's ack_timeout from now. Expired messages are handed out like others: the engine
   /// settles them.
   virtual Result<std::size_t> receive(std::span<Delivery> out, const ReceiveOptions& options) = 0;
-  /// Ends every receive that is blocked now with 0. Never blocks.
-  virtual void interrupt() noexcept = 0;
+  /// Switches receiving off (pause, close) and on again. While off every receive returns 0 at once, those that are
+  /// blocked now included. On at first. Never blocks.
+  virtual void set_receiving(bool on) noexcept = 0;
 
   /// Removes acked deliveries from the channel. `done[i]` (same size as `tags`) tells whether delivery i was in flight
   /// here; the others are left as they are (D10). An Error means that the whole call failed.
@@ -151,7 +152,7 @@ class BackendChannel {
   virtual Result<void> settle(std::span<Settlement> settlements) = 0;
   /// Makes the leases end `lease` from now; `done` as in ack.
   virtual Result<void> touch(std::span<const DeliveryTag> tags, Duration lease, std::span<bool> done) = 0;
-  /// The newest delivery of that id in flight here.
+  /// The newest delivery of that id in flight here, its number in `attempts`.
   [[nodiscard]] virtual std::optional<DeliveryTag> find(std::string_view id) = 0;
 
   [[nodiscard]] virtual Result<BackendStats> stats() = 0;
@@ -181,9 +182,10 @@ class BackendTopic {
   virtual ~BackendTopic() = default;
 
   /// Stores every message for every channel of the topic, or in the backlog when there is none (D4). All or none where
-  /// the back end can (D2), else `Error.accepted` lists the ids that were stored. Takes the messages out of `batch`
-  /// as it likes. Refuses whole with `queue_full` what would make a channel exceed max_msg_size (D16).
-  virtual Result<void> publish(std::span<Outgoing> batch, SteadyTime deadline) = 0;
+  /// the back end can (D2), else `Error.accepted` lists the ids that were stored. Ends within `timeout`. Refuses whole
+  /// with `queue_full` what would make a channel exceed max_msg_size (D16). The messages belong to the back end, which
+  /// may move them out; nobody else refers to them. One that was not stored is left in `batch`.
+  virtual Result<void> publish(std::span<Outgoing> batch, Duration timeout) = 0;
   /// Opens a channel; with `create` it is made when missing, else `channel_not_found`.
   virtual Result<std::shared_ptr<BackendChannel>> open_channel(const std::string& name, const ChannelPolicy& policy,
                                                                bool create) = 0;

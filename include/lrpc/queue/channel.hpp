@@ -127,16 +127,13 @@ class Channel {
 
   /// Hands the delivery back as failed: it comes again after the delay, or becomes a dead letter (D7, D8).
   [[nodiscard]] Result<void> nack(const Message<T>& message, const NackOptions& options = {}) {
-    return engine_->nack(tag(message), message.attempts(), options);
+    return engine_->nack(tag(message), options);
   }
   [[nodiscard]] Result<void> nack(std::string_view id, const NackOptions& options = {}) {
     return engine_->nack_id(id, options);
   }
   [[nodiscard]] Result<void> nack(std::span<const Message<T>> messages, const NackOptions& options = {}) {
-    std::vector<std::pair<DeliveryTag, int>> list;
-    list.reserve(messages.size());
-    for (const auto& m : messages) list.emplace_back(tag(m), m.attempts());
-    return engine_->nack_many(list, ids(messages), options);
+    return engine_->nack_many(tags(messages), ids(messages), options);
   }
   [[nodiscard]] Result<void> nack(const std::vector<Message<T>>& messages, const NackOptions& options = {}) {
     return nack(std::span(messages), options);

@@ -37,6 +37,8 @@ class Clock {
   [[nodiscard]] virtual Instant now() const noexcept = 0;
   /// As `now`, but may lag by a scheduler tick (at most 10 ms) when that is cheaper. Never ahead of `now`.
   [[nodiscard]] virtual Instant coarse() const noexcept { return now(); }
+  /// How many milliseconds `coarse` may lag behind `now`.
+  [[nodiscard]] virtual std::int64_t coarse_lag_ms() const noexcept { return 0; }
   /// The real instant at which `now().tick_ms` reaches `tick_ms`; `time_point::max()` when time passes only by
   /// announcement (see `on_jump`).
   [[nodiscard]] virtual std::chrono::steady_clock::time_point real(std::int64_t tick_ms) const noexcept = 0;
@@ -51,7 +53,7 @@ class Clock {
 };
 
 /// The machine's clocks; one shared object.
-[[nodiscard]] std::shared_ptr<Clock> system_clock();
+[[nodiscard]] const std::shared_ptr<Clock>& system_clock();
 
 /// A clock that stands still until told to move: for tests. Starts at the machine's time.
 class ManualClock final : public Clock {

@@ -44,9 +44,9 @@ struct codec<Bytes> {
 };
 
 /// The size that `max_body_size` counts (D15) where it is known without encoding: strings, bytes, a codec with
-/// `size(const T&)`, trivially copyable types.
+/// `size(const T&)`, and, where the body will not be encoded, trivially copyable types.
 template <class T>
-[[nodiscard]] std::optional<std::size_t> known_body_size(const T& value) {
+[[nodiscard]] std::optional<std::size_t> known_body_size(const T& value, bool will_encode) {
   if constexpr (std::same_as<T, std::string> || std::same_as<T, Bytes>) {
     return value.size();
   } else if constexpr (requires {
@@ -54,7 +54,7 @@ template <class T>
                        }) {
     return static_cast<std::size_t>(codec<T>::size(value));
   } else if constexpr (std::is_trivially_copyable_v<T>) {
-    return sizeof(T);
+    return will_encode ? std::nullopt : std::optional(sizeof(T));
   } else {
     return std::nullopt;
   }

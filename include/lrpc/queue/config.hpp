@@ -45,6 +45,8 @@ struct Backoff {
   double multiplier = 1.0;                     ///< At least 1; 1 keeps the delay constant, as in the manual.
   Duration max_delay = std::chrono::hours(1);  ///< Upper bound of the grown delay.
   bool jitter = false;                         ///< Full jitter: uniformly random between 0 and the delay.
+
+  friend bool operator==(const Backoff&, const Backoff&) = default;
 };
 
 /// Settings of a channel. Unset inherits from the topic, then the queue, then the default named here.

@@ -34,7 +34,9 @@ struct BodyType {
   void (*destroy)(Envelope* block) noexcept;                        ///< Destroys body and header and frees the block.
   Result<Bytes> (*encode)(const void* body);                        ///< Null when the type has no codec.
   Result<EnvelopePtr> (*decode)(std::span<const std::byte> bytes);  ///< Null when the type has no codec.
-  std::optional<std::size_t> (*known_size)(const void* body);       ///< Size without encoding (D15).
+  /// The size that max_body_size counts, where it is known before encoding (D15). With `will_encode` only a size that
+  /// is the same on every back end: strings, bytes, a codec's own.
+  std::optional<std::size_t> (*known_size)(const void* body, bool will_encode);
 
   friend bool operator==(const BodyType& a, const BodyType& b) noexcept { return *a.type == *b.type; }
 };
@@ -208,7 +210,9 @@ struct TypedEnvelope final : Envelope {
   {
     return detail::map_result(codec<T>::decode(bytes), [](T&& value) { return Envelope::make<T>(std::move(value)); });
   }
-  static std::optional<std::size_t> size_of(const void* body) { return known_body_size(*static_cast<const T*>(body)); }
+  static std::optional<std::size_t> size_of(const void* body, bool will_encode) {
+    return known_body_size(*static_cast<const T*>(body), will_encode);
+  }
 
   static constexpr BodyType describe() noexcept {
     BodyType result{

@@ -12,10 +12,11 @@
 
 namespace lrpc::queue {
 
-/// Names one delivery to the back end that made it. Opaque; `generation` 0 is no delivery.
+/// Names one delivery to the back end that made it.
 struct DeliveryTag {
-  std::uint64_t slot = 0;
-  std::uint64_t generation = 0;
+  std::uint64_t slot = 0;        ///< The back end's own.
+  std::uint64_t generation = 0;  ///< The back end's own; 0 = no delivery.
+  int attempts = 0;              ///< The delivery's number (D6), whatever the user does to the message.
   friend constexpr auto operator<=>(const DeliveryTag&, const DeliveryTag&) = default;
 };
 

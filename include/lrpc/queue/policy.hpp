@@ -39,6 +39,8 @@ struct ChannelPolicy {
   bool dead_letter = true;
   bool dead_letter_expired = false;
   std::int64_t dead_letter_limit = 10'000;
+
+  friend bool operator==(const ChannelPolicy&, const ChannelPolicy&) = default;
 };
 
 /// Applies inheritance: topic, then queue, then default.

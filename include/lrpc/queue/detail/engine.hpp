@@ -59,9 +59,9 @@ class ChannelEngine {
   /// `id_of(i)` is called only for the error text and the accepted list.
   virtual Result<void> ack_many(std::span<const DeliveryTag> tags,
                                 const std::function<std::string(std::size_t)>& id_of) = 0;
-  virtual Result<void> nack(DeliveryTag tag, int attempts, const NackOptions& options) = 0;
+  virtual Result<void> nack(DeliveryTag tag, const NackOptions& options) = 0;
   virtual Result<void> nack_id(std::string_view id, const NackOptions& options) = 0;
-  virtual Result<void> nack_many(std::span<const std::pair<DeliveryTag, int>> deliveries,
+  virtual Result<void> nack_many(std::span<const DeliveryTag> tags,
                                  const std::function<std::string(std::size_t)>& id_of, const NackOptions& options) = 0;
   virtual Result<void> touch(DeliveryTag tag, std::optional<Duration> lease) = 0;
   virtual Result<void> touch_id(std::string_view id, std::optional<Duration> lease) = 0;

@@ -1,0 +1,137 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "engine/async_publisher.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace lrpc::queue::detail {
+namespace {
+
+constexpr std::size_t kMaxBatch = 1024;
+
+}  // namespace
+
+AsyncPublisher::~AsyncPublisher() {
+  // The thread holds a reference while it runs, so it is at its end, or it is the one that lets go last.
+  if (thread_.get_id() == std::this_thread::get_id()) {
+    thread_.detach();
+  } else if (thread_.joinable()) {
+    thread_.join();
+  }
+}
+
+Result<void> AsyncPublisher::submit(Outgoing message, Duration timeout, PublishCallback callback) {
+  std::string id = message.message->id();
+  std::unique_lock lock(mutex_);
+  const auto room = [this] { return closing_ || static_cast<std::int64_t>(queue_.size()) < limit_; };
+  // A callback that publishes must not wait for itself.
+  const bool mine = thread_.get_id() == std::this_thread::get_id();
+  if (!room() && (mine || !progress_.wait_until(lock, deadline_after(timeout), room))) {
+    return fail(ErrorCode::queue_full,
+                "topic " + topic_ + ": " + std::to_string(limit_) +
+                    " pub_async calls wait already (max_pending_publishes); publish more slowly or raise it",
+                true);
+  }
+  if (closing_) return fail(ErrorCode::topic_closed, "topic " + topic_ + " is closed");
+  queue_.push_back({.message = std::move(message),
+                    .id = std::move(id),
+                    .timeout = timeout,
+                    .callback = std::move(callback)});
+  ++submitted_;
+  if (!thread_.joinable()) thread_ = std::thread([self = shared_from_this()] { self->run(); });
+  work_.notify_one();
+  return {};
+}
+
+Result<void> AsyncPublisher::flush(Duration timeout) {
+  std::unique_lock lock(mutex_);
+  const std::uint64_t upto = submitted_;
+  const auto done = [&] { return answered_ >= upto; };
+  const bool mine = thread_.get_id() == std::this_thread::get_id();
+  if (done() || (!mine && progress_.wait_until(lock, deadline_after(timeout), done))) return {};
+  return fail(ErrorCode::timeout,
+              "topic " + topic_ + ": flush: " + std::to_string(upto - answered_) + " publishes are still on their way");
+}
+
+void AsyncPublisher::close(SteadyTime deadline) {
+  std::unique_lock lock(mutex_);
+  closing_ = true;
+  work_.notify_all();
+  progress_.notify_all();
+  if (thread_.get_id() == std::this_thread::get_id()) return;
+  const auto done = [&] { return answered_ == submitted_; };
+  if (!progress_.wait_until(lock, deadline, done)) {
+    give_up_ = true;
+    // What is being published now is bounded by its own time-out, the callbacks of the others are quick.
+    progress_.wait(lock, done);
+  }
+}
+
+void AsyncPublisher::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    work_.wait(lock, [this] { return closing_ || !queue_.empty(); });
+    if (queue_.empty()) return;
+    std::vector<Pending> batch;
+    const std::size_t n = std::min(queue_.size(), kMaxBatch);
+    batch.reserve(n);
+    std::move(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(n), std::back_inserter(batch));
+    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(n));
+    const bool give_up = give_up_;
+    progress_.notify_all();  // there is room again
+    lock.unlock();
+    if (give_up) {
+      const Result<void> closed = fail(ErrorCode::topic_closed, "topic " + topic_ + " was closed before the publish");
+      for (Pending& pending : batch) answer(pending, closed);
+    } else {
+      publish(batch);
+    }
+    batch.clear();
+    lock.lock();
+    answered_ += n;
+    progress_.notify_all();
+  }
+}
+
+// One call for all; when that is refused whole, each alone, so that one message does not fail its neighbours.
+void AsyncPublisher::publish(std::vector<Pending>& batch) {
+  std::vector<Outgoing> messages;
+  messages.reserve(batch.size());
+  Duration timeout = batch.front().timeout;
+  for (Pending& pending : batch) {
+    messages.push_back(std::move(pending.message));
+    timeout = std::min(timeout, pending.timeout);
+  }
+  const Result<void> result = backend_->publish(messages, timeout);
+  const ErrorCode code = result ? ErrorCode{} : result.error().code;
+  const bool refused = batch.size() > 1 && (code == ErrorCode::queue_full || code == ErrorCode::body_too_large ||
+                                            code == ErrorCode::invalid_argument);
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const bool accepted = !result && std::ranges::find(result.error().accepted, batch[i].id) != result.error().accepted.end();
+    if (accepted) {
+      answer(batch[i], {});
+    } else if (refused) {
+      answer(batch[i], backend_->publish({&messages[i], 1}, batch[i].timeout));
+    } else {
+      answer(batch[i], result);
+    }
+  }
+}
+
+void AsyncPublisher::answer(Pending& pending, const Result<void>& result) {
+  Result<std::string> reply = std::move(pending.id);
+  if (!result) {
+    reply = std::unexpected(result.error());
+    reply.error().accepted.clear();
+  }
+  context_->observe([&](Observer& o) { o.published(topic_, 1, result ? nullptr : &reply.error(), {}); });
+  try {
+    if (pending.callback) pending.callback(std::move(reply));
+  } catch (...) {
+    context_->log(LogLevel::error, "a pub_async callback of topic " + topic_ + " threw: " + current_exception_text());
+  }
+  pending.callback = nullptr;
+}
+
+}  // namespace lrpc::queue::detail

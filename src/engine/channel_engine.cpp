@@ -1,0 +1,364 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "engine/channel_engine.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace lrpc::queue::detail {
+namespace {
+
+Result<void> check_nack(const NackOptions& options) {
+  if (options.delay && options.delay->count() < 0) {
+    return fail(ErrorCode::invalid_argument, "NackOptions.delay is negative");
+  }
+  return {};
+}
+
+Failure failure_of(const NackOptions& options) {
+  return {.delay = options.delay, .skip_attempts = options.skip_attempts, .reject = options.dead_letter};
+}
+
+}  // namespace
+
+Error ChannelImpl::not_found(std::string_view what) const {
+  return {.code = ErrorCode::message_not_found,
+          .message = std::string(what) + " is not in flight here on channel " + core_->name + " of topic " +
+                     core_->topic + " (settled already, or handed out again after ack_timeout)"};
+}
+
+// -- taking messages ------------------------------------------------------------------------------------------------
+
+Result<Delivery> ChannelImpl::next(std::optional<Duration> timeout, const std::stop_token& stop) {
+  Delivery delivery;
+  Result<std::size_t> n = take({&delivery, 1}, timeout, stop);
+  if (!n) return std::unexpected(std::move(n.error()));
+  return delivery;
+}
+
+Result<std::vector<Delivery>> ChannelImpl::next_batch(std::size_t max, Duration timeout) {
+  if (max == 0) return fail(ErrorCode::invalid_argument, "next_batch: max is 0");
+  constexpr std::size_t kMost = 65'536;  // of one call, so that a huge max does not allocate for nothing
+  std::vector<Delivery> deliveries(std::min(max, kMost));
+  Result<std::size_t> n = take(deliveries, timeout, {});
+  if (!n) return std::unexpected(std::move(n.error()));
+  deliveries.resize(*n);
+  return deliveries;
+}
+
+Result<std::size_t> ChannelImpl::take(std::span<Delivery> out, std::optional<Duration> timeout,
+                                      const std::stop_token& stop) {
+  if (timeout && timeout->count() < 0) return fail(ErrorCode::invalid_argument, "try_next: the timeout is negative");
+  const auto no_message = [&] {
+    return fail(ErrorCode::no_message, "no message on channel " + core_->name + " of topic " + core_->topic, true);
+  };
+  const bool patient = !timeout || timeout->count() > 0;
+  const ChannelPolicy& policy = core_->policy();
+  ReceiveOptions options{.stop = stop, .limit = policy.limit_next ? policy.max_in_flight : 0};
+  std::optional<SteadyTime> deadline;  // read the clock only when there is something to wait for
+  for (;;) {
+    if (stop.stop_requested()) return fail(ErrorCode::cancelled, "next was cancelled by its stop token");
+    if (!is_open()) return closed();
+    if (core_->paused.load(std::memory_order_acquire)) {
+      if (!patient) return no_message();
+      if (!deadline) deadline = deadline_after(timeout);
+      if (!wait_for_resume(deadline, stop)) return no_message();
+      continue;
+    }
+    Result<std::size_t> n = core_->backend->receive(out, options);
+    if (!n) {
+      if (!is_open()) return closed();
+      return explain(std::move(n.error()), "receiving");
+    }
+    if (*n > 0) {
+      const std::size_t kept = core_->admit(out.first(*n));
+      if (kept == 0) continue;
+      core_->count_delivered(out.first(kept));
+      return kept;
+    }
+    if (!patient) return no_message();
+    if (!deadline) {
+      deadline = options.deadline = deadline_after(timeout);
+    } else if (std::chrono::steady_clock::now() >= *deadline) {
+      return no_message();
+    }
+  }
+}
+
+// False when the deadline came first. Also returns on close and stop, for the caller to look.
+bool ChannelImpl::wait_for_resume(const std::optional<SteadyTime>& deadline, const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  const auto over = [&] { return !core_->paused.load(std::memory_order_acquire) || !is_open(); };
+  if (!deadline || *deadline == SteadyTime::max()) {
+    changed_.wait(lock, stop, over);
+    return true;
+  }
+  return changed_.wait_until(lock, stop, *deadline, over) || stop.stop_requested();
+}
+
+Result<void> ChannelImpl::pause() {
+  if (!is_open()) return closed();
+  core_->paused.store(true, std::memory_order_release);
+  core_->backend->set_receiving(false);
+  return {};
+}
+
+Result<void> ChannelImpl::resume() {
+  if (!is_open()) return closed();
+  core_->backend->set_receiving(true);
+  {
+    const std::lock_guard lock(mutex_);
+    core_->paused.store(false, std::memory_order_release);
+  }
+  changed_.notify_all();
+  for (const auto& runner : runners()) runner->pause_changed();
+  return {};
+}
+
+// -- settling -------------------------------------------------------------------------------------------------------
+
+Result<void> ChannelImpl::ack(DeliveryTag tag) {
+  if (!is_open()) return closed();
+  bool done = false;
+  if (auto result = core_->backend->ack({&tag, 1}, {&done, 1}); !result) {
+    return explain(std::move(result.error()), "ack");
+  }
+  if (!done) return std::unexpected(not_found("this delivery"));
+  core_->count_acked(1);
+  return {};
+}
+
+Result<DeliveryTag> ChannelImpl::find(std::string_view id) {
+  if (!is_open()) return closed();
+  const auto tag = core_->backend->find(id);
+  if (!tag) return std::unexpected(not_found("message " + std::string(id)));
+  return *tag;
+}
+
+Result<void> ChannelImpl::ack_id(std::string_view id) {
+  const auto tag = find(id);
+  return tag ? ack(*tag) : std::unexpected(tag.error());
+}
+
+Result<void> ChannelImpl::report(std::span<const bool> done,
+                                 const std::function<std::string(std::size_t)>& id_of) const {
+  const auto missing = std::ranges::count(done, false);
+  if (missing == 0) return {};
+  Error error = not_found(std::to_string(missing) + " of " + std::to_string(done.size()) + " deliveries");
+  for (std::size_t i = 0; i < done.size(); ++i) {
+    if (done[i]) error.accepted.push_back(id_of(i));
+  }
+  return std::unexpected(std::move(error));
+}
+
+Result<void> ChannelImpl::ack_many(std::span<const DeliveryTag> tags,
+                                   const std::function<std::string(std::size_t)>& id_of) {
+  if (!is_open()) return closed();
+  const auto done = std::make_unique<bool[]>(tags.size());
+  const std::span<bool> flags(done.get(), tags.size());
+  if (auto result = core_->backend->ack(tags, flags); !result) return explain(std::move(result.error()), "ack");
+  if (const auto n = std::ranges::count(flags, true); n > 0) core_->count_acked(static_cast<std::size_t>(n));
+  return report(flags, id_of);
+}
+
+Result<void> ChannelImpl::nack(DeliveryTag tag, const NackOptions& options) {
+  return nack_many({&tag, 1}, [](std::size_t) { return std::string(); }, options);
+}
+
+Result<void> ChannelImpl::nack_id(std::string_view id, const NackOptions& options) {
+  const auto tag = find(id);
+  return tag ? nack(*tag, options) : std::unexpected(tag.error());
+}
+
+Result<void> ChannelImpl::nack_many(std::span<const DeliveryTag> tags,
+                                    const std::function<std::string(std::size_t)>& id_of, const NackOptions& options) {
+  if (!is_open()) return closed();
+  if (auto ok = check_nack(options); !ok) return ok;
+  std::vector<Settlement> settlements;
+  settlements.reserve(tags.size());
+  for (const DeliveryTag& tag : tags) {
+    settlements.push_back(core_->settlement_for(tag, failure_of(options), options.reason));
+  }
+  if (auto result = core_->backend->settle(settlements); !result) return explain(std::move(result.error()), "nack");
+  const auto done = std::make_unique<bool[]>(tags.size());
+  for (std::size_t i = 0; i < tags.size(); ++i) {
+    done[i] = settlements[i].done;
+    if (done[i]) core_->count_settled(settlements[i]);
+  }
+  return report({done.get(), tags.size()}, id_of);
+}
+
+Result<void> ChannelImpl::touch(DeliveryTag tag, std::optional<Duration> lease) {
+  return touch_many({&tag, 1}, [](std::size_t) { return std::string(); }, lease);
+}
+
+Result<void> ChannelImpl::touch_id(std::string_view id, std::optional<Duration> lease) {
+  const auto tag = find(id);
+  return tag ? touch(*tag, lease) : std::unexpected(tag.error());
+}
+
+Result<void> ChannelImpl::touch_many(std::span<const DeliveryTag> tags,
+                                     const std::function<std::string(std::size_t)>& id_of,
+                                     std::optional<Duration> lease) {
+  if (!is_open()) return closed();
+  if (lease && lease->count() <= 0) return fail(ErrorCode::invalid_argument, "touch: the lease must be more than 0");
+  const auto done = std::make_unique<bool[]>(tags.size());
+  const std::span<bool> flags(done.get(), tags.size());
+  if (auto result = core_->backend->touch(tags, lease.value_or(core_->policy().ack_timeout), flags); !result) {
+    return explain(std::move(result.error()), "touch");
+  }
+  return report(flags, id_of);
+}
+
+// -- figures and dead letters ---------------------------------------------------------------------------------------
+
+Result<std::int64_t> ChannelImpl::depth() {
+  if (!is_open()) return closed();
+  auto stats = core_->backend->stats();
+  if (!stats) return explain(std::move(stats.error()), "depth");
+  return stats->ready + stats->in_flight + stats->delayed;
+}
+
+Result<ChannelStats> ChannelImpl::stats() {
+  if (!is_open()) return closed();
+  std::int64_t unseen = 0;
+  for (const auto& runner : runners()) unseen += runner->prefetched();
+  auto stats = core_->backend->stats();
+  if (!stats) return explain(std::move(stats.error()), "stats");
+  // Fetched ahead but seen by no handler: ready. The two figures are not read at one instant.
+  unseen = std::min(unseen, stats->in_flight);
+  const Counters& c = core_->counters;
+  return ChannelStats{.ready = stats->ready + unseen,
+                      .in_flight = stats->in_flight - unseen,
+                      .delayed = stats->delayed,
+                      .dead = stats->dead,
+                      .depth = stats->ready + stats->in_flight + stats->delayed,
+                      .delivered = c.get(Counters::delivered),
+                      .acked = c.get(Counters::acked),
+                      .nacked = c.get(Counters::nacked),
+                      .expired = c.get(Counters::expired),
+                      .redelivered = c.get(Counters::redelivered),
+                      .dropped = c.get(Counters::dropped) + stats->dropped};
+}
+
+Result<DeadPage> ChannelImpl::dead_letters(std::size_t limit, std::string_view cursor) {
+  if (!is_open()) return closed();
+  if (limit == 0) return fail(ErrorCode::invalid_argument, "dead_letters: limit is 0");
+  auto page = core_->backend->dead_letters(limit, cursor);
+  if (!page) return explain(std::move(page.error()), "dead_letters");
+  return page;
+}
+
+Result<std::int64_t> ChannelImpl::requeue_dead(std::span<const std::string> ids, bool all) {
+  if (!is_open()) return closed();
+  auto count = core_->backend->requeue_dead(ids, all, core_->policy().message_ttl);
+  if (!count) return explain(std::move(count.error()), "requeue_dead");
+  return count;
+}
+
+Result<std::int64_t> ChannelImpl::purge_dead() {
+  if (!is_open()) return closed();
+  auto count = core_->backend->purge_dead();
+  if (!count) return explain(std::move(count.error()), "purge_dead");
+  return count;
+}
+
+Result<std::int64_t> ChannelImpl::drop_all() {
+  if (!is_open()) return closed();
+  auto count = core_->backend->drop_all();
+  if (!count) return explain(std::move(count.error()), "drop_all");
+  return count;
+}
+
+// -- subscriptions and the end --------------------------------------------------------------------------------------
+
+std::vector<std::shared_ptr<Runner>> ChannelImpl::runners() {
+  const std::lock_guard lock(mutex_);
+  return runners_;
+}
+
+Result<std::shared_ptr<SubscriptionEngine>> ChannelImpl::subscribe(AnyHandler handler) {
+  auto runner = std::make_shared<Runner>(core_, shared_from_this(), std::move(handler));
+  {
+    const std::lock_guard lock(mutex_);
+    if (!is_open()) return closed();
+    std::erase_if(runners_, [](const auto& r) { return r->ended(); });
+    runners_.push_back(runner);
+  }
+  runner->start();
+  return runner;
+}
+
+bool ChannelImpl::begin_close() {
+  {
+    const std::lock_guard lock(mutex_);
+    ChannelLife expected = ChannelLife::open;
+    if (!core_->life.compare_exchange_strong(expected, ChannelLife::closing)) return false;
+    close_deadline_ = deadline_after(core_->policy().close_timeout);
+  }
+  for (const auto& runner : runners()) runner->begin_stop();
+  core_->backend->set_receiving(false);  // ends blocked next calls
+  changed_.notify_all();
+  return true;
+}
+
+Result<void> ChannelImpl::finish_close(std::shared_ptr<void> parent) {
+  bool all = true;
+  std::shared_ptr<Runner> mine;
+  for (const auto& runner : runners()) {
+    all = runner->await_stop(close_deadline_) && all;
+    if (runner->in_handler()) mine = runner;
+  }
+  if (mine) {
+    // This handler's ack must still count (D20): the channel ends when it has.
+    mine->after_handler([self = shared_from_this(), parent = std::move(parent)] { self->end(); });
+  } else {
+    end();
+    parent.reset();
+  }
+  if (all) return {};
+  return fail(ErrorCode::timeout, "channel " + core_->name + " of topic " + core_->topic +
+                                      " was closed while a handler still runs (close_timeout): its message was given "
+                                      "back and its result will be ignored");
+}
+
+void ChannelImpl::end() {
+  static_cast<void>(core_->backend->close());  // nothing to be done about a failure: leases bring everything back
+  ChannelLife expected = ChannelLife::closing;
+  core_->life.compare_exchange_strong(expected, ChannelLife::closed);
+  forget_(this);
+  std::vector<std::shared_ptr<Runner>> runners;  // released without the lock
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    runners.swap(runners_);
+  }
+  changed_.notify_all();
+}
+
+Result<void> ChannelImpl::await_end() {
+  const auto all = runners();
+  if (std::ranges::any_of(all, [](const auto& runner) { return runner->in_handler(); })) return {};
+  if (core_->life.load() == ChannelLife::deleted) {
+    // Nobody closes a deleted channel, but its last handlers are waited for.
+    const SteadyTime deadline = deadline_after(core_->policy().close_timeout);
+    for (const auto& runner : all) runner->await_stop(deadline);
+    return {};
+  }
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return ended_; });
+  return {};
+}
+
+Result<void> ChannelImpl::close() {
+  if (begin_close()) return finish_close(nullptr);
+  return await_end();
+}
+
+void ChannelImpl::mark_deleted() {
+  core_->life.store(ChannelLife::deleted, std::memory_order_release);
+  for (const auto& runner : runners()) runner->begin_stop();
+  core_->backend->set_receiving(false);
+  changed_.notify_all();
+}
+
+}  // namespace lrpc::queue::detail

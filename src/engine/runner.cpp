@@ -1,0 +1,269 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "engine/runner.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace lrpc::queue::detail {
+namespace {
+
+// The runner whose handler the thread is running, and that thread's worker.
+constinit thread_local const Runner* current_runner = nullptr;
+constinit thread_local void* current_worker = nullptr;
+
+constexpr auto kIdleLife = std::chrono::seconds(10);      // an idle thread ends after this
+constexpr Duration kLongestHold = std::chrono::minutes(1);  // an explicit delay beyond it gives up the order (D8)
+// Handlers quicker than this finish before another thread would be awake: work is not spread over threads then.
+constexpr double kFastNs = 10'000;
+
+}  // namespace
+
+Runner::Runner(std::shared_ptr<ChannelCore> core, std::shared_ptr<void> owner, AnyHandler handler)
+    : core_(std::move(core)),
+      owner_(std::move(owner)),
+      handler_(std::move(handler)),
+      settle_(core_),
+      max_in_flight_(core_->policy().max_in_flight) {}
+
+
+void Runner::start() {
+  jumps_ = core_->context->clock->on_jump([weak = weak_from_this()] {
+    if (const auto self = weak.lock()) {
+      const std::lock_guard lock(self->mutex_);
+      self->time_requested_ = true;
+      self->time_.notify_one();
+    }
+  });
+  const std::lock_guard lock(mutex_);
+  ensure_helper();
+}
+
+bool Runner::in_handler() const noexcept { return current_runner == this; }
+
+void Runner::after_handler(std::function<void()> action) {
+  const std::lock_guard lock(mutex_);
+  auto& after = static_cast<Worker*>(current_worker)->after;
+  if (!after) {
+    after = std::move(action);
+  } else {
+    after = [first = std::move(after), second = std::move(action)] {
+      first();
+      second();
+    };
+  }
+}
+
+void Runner::pause_changed() {
+  const std::lock_guard lock(mutex_);
+  idle_.notify_all();
+}
+
+std::int64_t Runner::prefetched() const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<std::int64_t>(ready_.size());
+}
+
+bool Runner::ended() const {
+  const std::lock_guard lock(mutex_);
+  return stopping_ && live_ == 0;
+}
+
+// Somebody must be there to take what is ready or to fetch: wakes an idle worker or starts one.
+void Runner::ensure_helper() {
+  if (idle_count_ > wakeups_) {
+    ++wakeups_;
+    idle_.notify_one();
+  } else if (live_ < max_in_flight_) {
+    workers_.emplace_back();
+    const auto it = std::prev(workers_.end());
+    ++live_;
+    it->thread = std::thread([self = shared_from_this(), it] { self->work(it); });
+  }
+}
+
+// Before a handler runs: whatever else is to be done must not wait for it.
+void Runner::ensure_progress() {
+  if (stopping_ || active_ >= max_in_flight_) return;
+  if (ready_.empty() && (fetching_ || !can_fetch())) return;
+  if (speed_ == Speed::fast) {
+    if (!watching_) {
+      watching_ = true;
+      wake_timekeeper();
+    }
+  } else {
+    ensure_helper();
+  }
+}
+
+void Runner::measure(std::chrono::nanoseconds took) noexcept {
+  const auto ns = static_cast<double>(took.count());
+  average_ns_ = speed_ == Speed::unknown ? ns : average_ns_ + (ns - average_ns_) / 8;
+  speed_ = average_ns_ < kFastNs ? Speed::fast : Speed::slow;
+}
+
+void Runner::work(Workers::iterator me) {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    if (!stopping_ && !ready_.empty() && !core_->paused.load(std::memory_order_acquire)) {
+      Item item = std::move(ready_.front());
+      ready_.pop_front();
+      run(lock, *me, std::move(item));
+    } else if (stopping_) {
+      break;
+    } else if (can_fetch()) {
+      fetch(lock);
+    } else {
+      ++idle_count_;
+      const auto woken = idle_.wait_for(lock, kIdleLife);
+      --idle_count_;
+      if (wakeups_ > 0) --wakeups_;
+      const bool needed = stopping_ || !ready_.empty() || can_fetch() || live_ == 1;
+      if (woken == std::cv_status::timeout && !needed) break;
+    }
+  }
+  finished_.push_back(std::move(me->thread));
+  workers_.erase(me);
+  const bool last = --live_ == 0 && stopping_;
+  if (last) {
+    quit_ = true;
+    time_.notify_all();
+  }
+  const std::shared_ptr<void> owner = last ? std::move(owner_) : nullptr;  // released without the lock
+  ended_cv_.notify_all();
+  lock.unlock();
+}
+
+void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item item) {
+  me.busy = true;
+  me.given_up.store(false, std::memory_order_relaxed);
+  me.tag = item.delivery.tag;
+  me.started_tick = core_->context->clock->coarse().tick_ms;
+  if (!item.key.empty()) {
+    me.key = item.key;
+    me.message = item.delivery.message;
+  }
+  ++active_;
+  ++runs_;
+  const bool timed = speed_ != Speed::fast || runs_ % 16 == 0;
+  ensure_progress();
+  if (core_->policy().handler_timeout.count() > 0 || core_->context->capabilities.renew_leases) wake_timekeeper();
+  lock.unlock();
+
+  // A held retry may have expired meanwhile.
+  std::chrono::nanoseconds took{-1};
+  if (!item.again || core_->admit({&item.delivery, 1}) == 1) {
+    core_->count_delivered({&item.delivery, 1});
+    const bool clocked = timed || core_->context->config.observer != nullptr;
+    const SteadyTime begin = clocked ? std::chrono::steady_clock::now() : SteadyTime{};
+    current_runner = this;
+    current_worker = &me;
+    Result<ProcessRsp> result = call_handler(std::move(item.delivery));
+    current_runner = nullptr;
+    current_worker = nullptr;
+    if (clocked) took = std::chrono::steady_clock::now() - begin;
+    core_->context->observe([&](Observer& o) {
+      o.handled(core_->topic, core_->name, result.has_value() && !result->retry && !result->dead_letter, took);
+    });
+    finish(me, item, std::move(result));
+  }
+
+  lock.lock();
+  if (timed && took.count() >= 0) measure(took);
+  if (!me.key.empty()) release_key(me.key);  // still set: neither held nor timed out
+  me.busy = false;
+  me.key.clear();
+  me.message = EnvelopePtr{};
+  --active_;
+  if (me.after) {
+    auto after = std::exchange(me.after, nullptr);
+    lock.unlock();
+    after();
+    after = nullptr;  // what it holds is released without the lock, too
+    lock.lock();
+  }
+  if (stopping_) ended_cv_.notify_all();
+}
+
+Result<ProcessRsp> Runner::call_handler(Delivery&& delivery) {
+  if (core_->context->config.interceptors.empty()) {
+    return contain<ProcessRsp>([&] { return handler_(std::move(delivery)); });
+  }
+  return contain<ProcessRsp>([&] {
+    EnvelopePtr message = std::move(delivery.message);
+    MessageView view(message, delivery.attempts);
+    const HandleCall call{.topic = core_->topic, .channel = core_->name, .message = view};
+    return intercept(0, call, message, delivery);
+  });
+}
+
+Result<ProcessRsp> Runner::intercept(std::size_t index, const HandleCall& call, EnvelopePtr& message,
+                                     Delivery& delivery) {
+  const auto& interceptors = core_->context->config.interceptors;
+  if (index == interceptors.size()) {
+    delivery.message = message;
+    return handler_(std::move(delivery));
+  }
+  return interceptors[index]->handle(call, [&] { return intercept(index + 1, call, message, delivery); });
+}
+
+// Stores the outcome of a handler, without the lock.
+void Runner::finish(Worker& me, const Item& item, Result<ProcessRsp> result) {
+  // Set by the timekeeper or by stop, who have settled the delivery then. Should that happen right after this look, the
+  // second settlement of the two finds nothing to settle.
+  if (me.given_up.load(std::memory_order_acquire)) return;
+  if (!result) {
+    settle_failure(me, item, {}, std::move(result.error().message), true);
+  } else if (result->dead_letter) {
+    settle_failure(me, item, {.reject = true}, std::move(result->reason), false);
+  } else if (result->retry || result->retry_after) {
+    const Failure failure{.delay = result->retry_after ? std::optional(std::max(Duration(0), *result->retry_after))
+                                                       : std::nullopt,
+                          .skip_attempts = result->skip_attempts};
+    settle_failure(me, item, failure, std::move(result->reason), !failure.delay || *failure.delay <= kLongestHold);
+  } else {
+    settle_.ack(item.delivery.tag);
+  }
+}
+
+// Settles a failed delivery. A keyed one that is to be retried stays here, so that the later ones of its key wait (D8).
+void Runner::settle_failure(Worker& me, const Item& item, const Failure& failure, std::string error, bool hold) {
+  Settlement settlement = core_->settlement_for(item.delivery.tag, failure, std::move(error));
+  if (settlement.action == Settlement::Action::retry && !item.key.empty() && hold) {
+    Settlement keep{.tag = settlement.tag,
+                    .action = Settlement::Action::keep,
+                    .count_attempt = settlement.count_attempt};
+    if (core_->backend->settle({&keep, 1}) && keep.done) {
+      core_->count_settled(keep);
+      const std::int64_t due = core_->context->clock->now().tick_ms + settlement.delay.count();
+      const std::lock_guard lock(mutex_);
+      if (!stopping_ && !me.given_up.load(std::memory_order_relaxed)) {
+        held_.emplace(due, Item{.delivery = {.message = me.message, .tag = keep.tag, .attempts = keep.tag.attempts},
+                                .key = item.key,
+                                .again = true});
+        me.key.clear();  // the line of the key stays closed
+        wake_timekeeper();
+        return;
+      }
+      // The hold is over before it began. `keep` has counted the attempt.
+      settlement.tag = keep.tag;
+      settlement.count_attempt = false;
+      if (stopping_) settlement.action = Settlement::Action::give_back;
+    }
+  }
+  settle_.settle(std::move(settlement));
+}
+
+// The next of a key may run.
+void Runner::release_key(const std::string& key) {
+  const auto line = keys_.find(key);
+  if (line == keys_.end()) return;
+  if (line->second.waiting.empty()) {
+    keys_.erase(line);
+    return;
+  }
+  ready_.push_front(std::move(line->second.waiting.front()));
+  line->second.waiting.pop_front();
+  --key_waiting_;
+}
+
+}  // namespace lrpc::queue::detail

@@ -1,0 +1,110 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <utility>
+
+#include "engine/runner.hpp"
+
+namespace lrpc::queue::detail {
+namespace {
+
+constexpr std::size_t kMaxHeld = 1000;   // messages held for their key before fetching pauses (D8)
+constexpr std::size_t kMaxBatch = 128;   // deliveries of one receive
+
+}  // namespace
+
+// How many deliveries may be fetched: as many as handlers can start; where handlers are quick, as many again ahead.
+std::size_t Runner::capacity() const {
+  const int ahead = speed_ == Speed::fast ? max_in_flight_ : 0;
+  const auto taken = static_cast<std::int64_t>(ready_.size()) + active_;
+  return static_cast<std::size_t>(std::max<std::int64_t>(std::int64_t{max_in_flight_} + ahead - taken, 0));
+}
+
+bool Runner::can_fetch() const {
+  return !fetching_ && !stopping_ && !core_->paused.load(std::memory_order_acquire) &&
+         held_.size() + key_waiting_ < kMaxHeld && capacity() > 0;
+}
+
+void Runner::fetch(std::unique_lock<std::mutex>& lock) {
+  fetching_ = true;
+  buffer_.resize(std::min(capacity(), kMaxBatch));
+  lock.unlock();
+  Result<std::size_t> got = core_->backend->receive(
+      buffer_, {.deadline = SteadyTime::max(), .stop = fetch_stop_.get_token(), .renewed = true});
+  const std::size_t kept = got ? core_->admit(std::span(buffer_).first(*got)) : 0;
+  lock.lock();
+  fetching_ = false;
+  if (!got) {
+    fetch_failed(lock, std::move(got.error()));
+    return;
+  }
+  fetch_failures_ = 0;
+  if (stopping_) {
+    std::vector<Settlement> back;
+    for (std::size_t i = 0; i < kept; ++i) {
+      back.push_back(
+          {.tag = buffer_[i].tag, .action = Settlement::Action::give_back, .count_attempt = false});
+      buffer_[i] = Delivery{};
+    }
+    lock.unlock();
+    settle_.settle(std::move(back));
+    lock.lock();
+    return;
+  }
+  for (std::size_t i = 0; i < kept; ++i) enqueue(std::move(buffer_[i]));
+  if (kept > 0 && core_->context->capabilities.renew_leases) wake_timekeeper();
+}
+
+void Runner::enqueue(Delivery&& delivery) {
+  Item item{.delivery = std::move(delivery)};
+  const std::string& key = item.delivery.message->key();
+  if (key.empty()) {
+    ready_.push_back(std::move(item));
+    return;
+  }
+  item.key = key;
+  const auto [line, first] = keys_.try_emplace(item.key);
+  if (first) {
+    ready_.push_back(std::move(item));
+  } else {
+    line->second.waiting.push_back(std::move(item));
+    ++key_waiting_;
+  }
+}
+
+void Runner::fetch_failed(std::unique_lock<std::mutex>& lock, Error error) {
+  const Error explained = core_->explain(std::move(error), "receiving");
+  const bool over = explained.code == ErrorCode::channel_closed || explained.code == ErrorCode::channel_not_found;
+  if (over) {
+    // Closed or deleted: what was fetched is not ours any more.
+    stopping_ = true;
+    static_cast<void>(take_unseen());
+    idle_.notify_all();
+    ended_cv_.notify_all();
+    return;
+  }
+  if (fetch_failures_++ % 10 == 0) core_->context->log(LogLevel::warning, explained.message + "; trying again");
+  // Jittered, doubling from 50 ms to about 2 s (D22). Nobody else fetches meanwhile.
+  fetching_ = true;
+  if (!ready_.empty()) ensure_helper();
+  const double wait_ms = (50 << std::min(fetch_failures_ - 1, 5)) * (0.5 + random_unit());
+  ended_cv_.wait_for(lock, Duration(static_cast<std::int64_t>(wait_ms)), [this] { return stopping_; });
+  fetching_ = false;
+}
+
+// Takes everything that no handler has seen, and the held retries.
+std::vector<Settlement> Runner::take_unseen() {
+  std::vector<Settlement> back;
+  const auto add = [&](const Item& item) {
+    back.push_back({.tag = item.delivery.tag, .action = Settlement::Action::give_back, .count_attempt = false});
+  };
+  for (const Item& item : ready_) add(item);
+  for (const auto& [due, item] : held_) add(item);
+  for (const auto& [key, line] : keys_) std::ranges::for_each(line.waiting, add);
+  ready_.clear();
+  held_.clear();
+  keys_.clear();
+  key_waiting_ = 0;
+  return back;
+}
+
+}  // namespace lrpc::queue::detail

@@ -1,0 +1,159 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "engine/runner.hpp"
+
+namespace lrpc::queue::detail {
+
+void Runner::wake_timekeeper() {
+  time_requested_ = true;
+  if (timekeeper_on_) {
+    time_.notify_one();
+  } else if (!quit_) {
+    timekeeper_on_ = true;
+    timekeeper_ = std::thread([self = shared_from_this()] { self->keep_time(); });
+  }
+}
+
+void Runner::keep_time() {
+  std::unique_lock lock(mutex_);
+  const auto requested = [this] { return quit_ || time_requested_; };
+  while (!quit_) {
+    time_requested_ = false;
+    time_step(lock);
+    const SteadyTime at = next_step(core_->context->clock->now());
+    if (at == SteadyTime::max()) {
+      time_.wait(lock, requested);
+    } else {
+      time_.wait_until(lock, at, requested);
+    }
+  }
+}
+
+void Runner::time_step(std::unique_lock<std::mutex>& lock) {
+  const Instant now = core_->context->clock->now();
+  release_held(now.tick_ms);
+  if (watching_) {
+    if (stranded()) {
+      ensure_helper();
+    } else if (runs_ == runs_seen_) {
+      watching_ = false;  // whatever starts next asks again
+    }
+    runs_seen_ = runs_;
+  }
+  std::vector<Settlement> expired = expire_handlers(now.tick_ms);
+  const bool repeat = settle_.retry_at() <= std::chrono::steady_clock::now();
+  if (!expired.empty() || repeat) {
+    lock.unlock();
+    settle_.settle(std::move(expired));
+    if (repeat) settle_.retry();
+    lock.lock();
+  }
+  if (core_->context->capabilities.renew_leases) renew_leases(lock, now);
+}
+
+// Work that nobody takes because every thread that is awake sits in a handler: the handlers were expected to be quick.
+bool Runner::stranded() const {
+  if (stopping_ || runs_ != runs_seen_ || active_ == 0 || active_ >= max_in_flight_) return false;
+  return !ready_.empty() || can_fetch();
+}
+
+void Runner::release_held(std::int64_t now_tick) {
+  while (!held_.empty() && held_.begin()->first <= now_tick) {
+    ready_.push_back(std::move(held_.begin()->second));
+    held_.erase(held_.begin());
+    ensure_helper();
+  }
+}
+
+std::vector<Settlement> Runner::expire_handlers(std::int64_t now_tick) {
+  std::vector<Settlement> expired;
+  const Duration limit = core_->policy().handler_timeout;
+  if (limit.count() <= 0) return expired;
+  for (Worker& worker : workers_) {
+    if (!worker.busy || worker.given_up || now_tick < worker.started_tick + limit.count()) continue;
+    worker.given_up = true;
+    expired.push_back(core_->settlement_for(worker.tag, {},
+                                            "the handler ran longer than handler_timeout (" +
+                                                std::to_string(limit.count()) + " ms)"));
+    if (!worker.key.empty()) {
+      release_key(worker.key);
+      worker.key.clear();
+      ensure_helper();
+    }
+  }
+  return expired;
+}
+
+// Renews, every third of a lease, whatever is held here: running, waiting, held, or settled but not yet stored.
+void Runner::renew_leases(std::unique_lock<std::mutex>& lock, Instant now) {
+  std::vector<DeliveryTag> tags = settle_.pending();
+  for (const Worker& worker : workers_) {
+    if (worker.busy && !worker.given_up) tags.push_back(worker.tag);
+  }
+  for (const Item& item : ready_) tags.push_back(item.delivery.tag);
+  for (const auto& [due, item] : held_) tags.push_back(item.delivery.tag);
+  for (const auto& [key, line] : keys_) {
+    for (const Item& item : line.waiting) tags.push_back(item.delivery.tag);
+  }
+  if (tags.empty()) {
+    renew_at_tick_ = 0;
+    return;
+  }
+  const Duration lease = core_->policy().ack_timeout;
+  const std::int64_t third = std::max<std::int64_t>(lease.count() / 3, 1);
+  if (renew_at_tick_ == 0) renew_at_tick_ = now.tick_ms + third;
+  if (now.tick_ms < renew_at_tick_) return;
+  renew_at_tick_ = now.tick_ms + third;
+  lock.unlock();
+  const auto done = std::make_unique<bool[]>(tags.size());
+  auto result = core_->backend->touch(tags, lease, {done.get(), tags.size()});
+  std::vector<DeliveryTag> lost;
+  for (std::size_t i = 0; result && i < tags.size(); ++i) {
+    if (!done[i]) lost.push_back(tags[i]);
+  }
+  if (!result) {
+    core_->context->log(LogLevel::warning, core_->explain(std::move(result.error()), "renewing leases").message);
+  }
+  lock.lock();
+  if (!result) renew_at_tick_ = now.tick_ms + std::max<std::int64_t>(lease.count() / 10, 1);
+  if (!lost.empty()) forget_lost(lost);
+}
+
+// What no handler has seen and is not ours any more must not be handled here. (What is not found was settled or started
+// meanwhile.)
+void Runner::forget_lost(std::span<const DeliveryTag> lost) {
+  const auto is_lost = [&](const Item& item) { return std::ranges::find(lost, item.delivery.tag) != lost.end(); };
+  for (auto& [key, line] : keys_) {
+    key_waiting_ -= std::erase_if(line.waiting, is_lost);
+  }
+  std::vector<std::string> freed;
+  const auto drop = [&](const Item& item) {
+    if (!is_lost(item)) return false;
+    if (!item.key.empty()) freed.push_back(item.key);
+    return true;
+  };
+  std::erase_if(ready_, drop);
+  std::erase_if(held_, [&](const auto& entry) { return drop(entry.second); });
+  for (const std::string& key : freed) release_key(key);
+  if (!freed.empty()) ensure_helper();
+}
+
+SteadyTime Runner::next_step(Instant now) const {
+  const Clock& clock = *core_->context->clock;
+  SteadyTime at = settle_.retry_at();
+  if (watching_) at = std::min(at, std::chrono::steady_clock::now() + Duration(1));
+  if (!held_.empty()) at = std::min(at, clock.real(held_.begin()->first));
+  if (renew_at_tick_ != 0) at = std::min(at, clock.real(std::max(renew_at_tick_, now.tick_ms + 1)));
+  const Duration limit = core_->policy().handler_timeout;
+  if (limit.count() > 0) {
+    for (const Worker& worker : workers_) {
+      if (worker.busy && !worker.given_up) at = std::min(at, clock.real(worker.started_tick + limit.count()));
+    }
+  }
+  return at;
+}
+
+}  // namespace lrpc::queue::detail

@@ -1,0 +1,123 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "engine/settle_queue.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+namespace lrpc::queue::detail {
+
+void SettleQueue::ack(DeliveryTag tag) {
+  if (!core_->context->capabilities.batch_acks && send_acks({&tag, 1})) return;
+  {
+    const std::lock_guard lock(mutex_);
+    acks_.push_back(tag);
+  }
+  flush();
+}
+
+void SettleQueue::settle(Settlement settlement) {
+  std::vector<Settlement> one;
+  one.push_back(std::move(settlement));
+  settle(std::move(one));
+}
+
+void SettleQueue::settle(std::vector<Settlement> settlements) {
+  if (settlements.empty()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    std::ranges::move(settlements, std::back_inserter(settlements_));
+  }
+  flush();
+}
+
+SteadyTime SettleQueue::retry_at() const {
+  const std::lock_guard lock(mutex_);
+  return retry_at_;
+}
+
+void SettleQueue::retry() {
+  {
+    const std::lock_guard lock(mutex_);
+    retry_at_ = SteadyTime::max();
+  }
+  flush();
+}
+
+std::vector<DeliveryTag> SettleQueue::pending() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<DeliveryTag> tags = acks_;
+  tags.insert(tags.end(), on_the_way_.begin(), on_the_way_.end());
+  for (const Settlement& s : settlements_) tags.push_back(s.tag);
+  return tags;
+}
+
+void SettleQueue::flush() {
+  std::unique_lock lock(mutex_);
+  if (flushing_ || retry_at_ != SteadyTime::max()) return;
+  flushing_ = true;
+  bool sent = true;
+  while (sent && (!acks_.empty() || !settlements_.empty())) {
+    std::vector<DeliveryTag> acks = std::exchange(acks_, {});
+    std::vector<Settlement> settlements = std::exchange(settlements_, {});
+    on_the_way_ = acks;
+    for (const Settlement& s : settlements) on_the_way_.push_back(s.tag);
+    lock.unlock();
+    const bool acked = acks.empty() || send_acks(acks);
+    const bool settled = settlements.empty() || send(settlements);
+    lock.lock();
+    on_the_way_.clear();
+    if (!acked) acks_.insert(acks_.begin(), acks.begin(), acks.end());
+    if (!settled) {
+      settlements_.insert(settlements_.begin(), std::make_move_iterator(settlements.begin()),
+                          std::make_move_iterator(settlements.end()));
+    }
+    sent = acked && settled;
+    if (sent) {
+      failures_ = 0;
+    } else {
+      // Jittered, doubling from 50 ms to about 2 s (D22).
+      const int doublings = std::min(failures_++, 5);
+      const double wait_ms = (50 << doublings) * (0.5 + random_unit());
+      retry_at_ = std::chrono::steady_clock::now() + Duration(static_cast<std::int64_t>(wait_ms));
+    }
+  }
+  flushing_ = false;
+}
+
+// True when there is nothing to repeat.
+bool SettleQueue::failed(Error error, std::string_view doing) {
+  const bool transient = error.code == ErrorCode::unavailable || error.code == ErrorCode::outcome_unknown ||
+                         error.code == ErrorCode::timeout;
+  const bool closed = core_->life.load() != ChannelLife::open && !transient;
+  const Error explained = core_->explain(std::move(error), doing);
+  if (!closed) core_->context->log(LogLevel::warning, explained.message);
+  return !transient;
+}
+
+bool SettleQueue::send_acks(std::span<const DeliveryTag> tags) {
+  bool one = false;
+  std::unique_ptr<bool[]> many;
+  std::span<bool> done(&one, 1);
+  if (tags.size() > 1) {
+    many = std::make_unique<bool[]>(tags.size());
+    done = {many.get(), tags.size()};
+  }
+  if (auto result = core_->backend->ack(tags, done); !result) {
+    return failed(std::move(result.error()), "acknowledging handled messages");
+  }
+  if (const auto n = std::ranges::count(done, true); n > 0) core_->count_acked(static_cast<std::size_t>(n));
+  return true;
+}
+
+bool SettleQueue::send(std::span<Settlement> settlements) {
+  if (auto result = core_->backend->settle(settlements); !result) {
+    return failed(std::move(result.error()), "settling handled messages");
+  }
+  for (const Settlement& s : settlements) {
+    if (s.done && s.action != Settlement::Action::give_back) core_->count_settled(s);
+  }
+  return true;
+}
+
+}  // namespace lrpc::queue::detail

@@ -1,0 +1,48 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include <lrpc/queue/backend.hpp>
+
+#include "engine/channel_core.hpp"
+
+namespace lrpc::queue::detail {
+
+/// Brings a subscription's outcomes to the back end. Where an ack costs a round trip they are collected: whoever comes
+/// first carries them, and what arrives meanwhile goes with the next trip. What fails because the back end cannot be
+/// reached is tried again (`retry`): a delivery's tag makes a repetition harmless. Thread-safe; owns no thread.
+class SettleQueue {
+ public:
+  explicit SettleQueue(std::shared_ptr<ChannelCore> core) : core_(std::move(core)) {}
+
+  void ack(DeliveryTag tag);
+  void settle(Settlement settlement);
+  void settle(std::vector<Settlement> settlements);
+
+  /// When `retry` should be called; SteadyTime::max() when nothing waits for it.
+  [[nodiscard]] SteadyTime retry_at() const;
+  void retry();
+  /// The deliveries whose outcome has not arrived yet: their leases must be renewed.
+  [[nodiscard]] std::vector<DeliveryTag> pending() const;
+
+ private:
+  void flush();
+  bool send_acks(std::span<const DeliveryTag> tags);
+  bool send(std::span<Settlement> settlements);
+  bool failed(Error error, std::string_view doing);
+
+  const std::shared_ptr<ChannelCore> core_;
+  mutable std::mutex mutex_;  // innermost: nothing is called with it held
+  std::vector<DeliveryTag> acks_;
+  std::vector<Settlement> settlements_;
+  std::vector<DeliveryTag> on_the_way_;
+  bool flushing_ = false;
+  int failures_ = 0;
+  SteadyTime retry_at_ = SteadyTime::max();
+};
+
+}  // namespace lrpc::queue::detail

@@ -1,0 +1,149 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
+#include "engine/prepare.hpp"
+#include "engine/topic_engine.hpp"
+
+namespace lrpc::queue::detail {
+
+// A delay counts from now exactly; for everything else the cheaper clock will do.
+Instant TopicImpl::time_for(const PubOptions* options) const {
+  const bool delayed = options != nullptr && (options->delay || options->deliver_at);
+  return delayed ? context_->clock->now() : context_->clock->coarse();
+}
+
+Result<std::string> TopicImpl::publish(EnvelopePtr message, const PubOptions* options) {
+  if (!is_open()) return closed();
+  if (options != nullptr) {
+    if (auto ok = check_options(*options); !ok) return std::unexpected(std::move(ok.error()));
+  }
+  if (hooked()) {
+    std::vector<EnvelopePtr> one;
+    one.push_back(std::move(message));
+    std::vector<std::string> ids;
+    if (auto result = publish_hooked(one, options, ids); !result) return std::unexpected(std::move(result.error()));
+    return std::move(ids.front());
+  }
+  Result<Outgoing> out = prepare(std::move(message), options, policy_, name_, context_->capabilities.serializes,
+                                 time_for(options));
+  if (!out) return std::unexpected(std::move(out.error()));
+  std::string id = out->message->id();
+  if (auto result = send({&*out, 1}, options); !result) return std::unexpected(std::move(result.error()));
+  return id;
+}
+
+Result<std::vector<std::string>> TopicImpl::publish_batch(std::vector<EnvelopePtr> messages,
+                                                          const PubOptions* options) {
+  if (!is_open()) return closed();
+  if (auto ok = check_options(*options); !ok) return std::unexpected(std::move(ok.error()));
+  std::vector<std::string> ids;
+  if (messages.empty()) return ids;
+  if (hooked()) {
+    if (auto result = publish_hooked(messages, options, ids); !result) return std::unexpected(std::move(result.error()));
+    return ids;
+  }
+  auto batch = prepare_all(messages, options);
+  if (!batch) return std::unexpected(std::move(batch.error()));
+  ids.reserve(batch->size());
+  for (const Outgoing& out : *batch) ids.push_back(out.message->id());
+  if (auto result = send(*batch, options); !result) return std::unexpected(std::move(result.error()));
+  return ids;
+}
+
+Result<std::vector<Outgoing>> TopicImpl::prepare_all(std::vector<EnvelopePtr>& messages, const PubOptions* options) {
+  const Instant now = time_for(options);
+  std::vector<Outgoing> batch;
+  batch.reserve(messages.size());
+  for (EnvelopePtr& message : messages) {
+    Result<Outgoing> out = prepare(std::move(message), options, policy_, name_, context_->capabilities.serializes, now);
+    if (!out) return std::unexpected(std::move(out.error()));
+    batch.push_back(std::move(*out));
+  }
+  return batch;
+}
+
+Result<void> TopicImpl::send(std::span<Outgoing> batch, const PubOptions* options) {
+  const Duration timeout = options != nullptr && options->timeout ? *options->timeout
+                                                                  : context_->capabilities.publish_timeout;
+  auto result = backend_->publish(batch, timeout);
+  if (!result) return std::unexpected(explain(std::move(result.error())));
+  return result;
+}
+
+// The way of a publish when somebody looks on: interceptors see the messages with their ids, before encoding.
+Result<void> TopicImpl::publish_hooked(std::vector<EnvelopePtr>& messages, const PubOptions* options,
+                                       std::vector<std::string>& ids) {
+  const auto begin = std::chrono::steady_clock::now();
+  const Instant now = time_for(options);
+  std::vector<MessageView> views;
+  views.reserve(messages.size());
+  for (EnvelopePtr& message : messages) {
+    if (!message) return fail(ErrorCode::invalid_argument, "topic " + name_ + ": a moved-from message");
+    if (!message->has_id()) message.writable().set_id(MessageId::generate(now.wall_ms));
+    views.emplace_back(message);
+  }
+  const std::size_t count = messages.size();
+  const PublishCall call{.topic = name_, .messages = views};
+  const Result<void> result = contain<void>([&] {
+    return intercept(0, call, [&]() -> Result<void> {
+      auto batch = prepare_all(messages, options);
+      if (!batch) return std::unexpected(std::move(batch.error()));
+      for (const Outgoing& out : *batch) ids.push_back(out.message->id());
+      return send(*batch, options);
+    });
+  });
+  context_->observe([&](Observer& o) {
+    o.published(name_, count, result ? nullptr : &result.error(), std::chrono::steady_clock::now() - begin);
+  });
+  // An interceptor that says yes without going on has published nothing.
+  if (result && ids.size() != count) {
+    return fail(ErrorCode::backend, "topic " + name_ + ": an interceptor did not go on with the publish");
+  }
+  return result;
+}
+
+Result<void> TopicImpl::intercept(std::size_t index, const PublishCall& call,
+                                  const std::function<Result<void>()>& publish) {
+  const auto& interceptors = context_->config.interceptors;
+  if (index == interceptors.size()) return publish();
+  return interceptors[index]->publish(call, [&] { return intercept(index + 1, call, publish); });
+}
+
+std::shared_ptr<AsyncPublisher> TopicImpl::async() {
+  const std::lock_guard lock(mutex_);
+  if (!async_) {
+    async_ = std::make_shared<AsyncPublisher>(context_, backend_, name_, policy_.max_pending_publishes);
+  }
+  return async_;
+}
+
+Result<void> TopicImpl::publish_async(EnvelopePtr message, const PubOptions& options, PublishCallback callback) {
+  if (!is_open()) return closed();
+  if (auto ok = check_options(options); !ok) return ok;
+  const Instant now = time_for(&options);
+  if (!message) return fail(ErrorCode::invalid_argument, "topic " + name_ + ": a moved-from message");
+  if (!message->has_id()) message.writable().set_id(MessageId::generate(now.wall_ms));
+  std::vector<MessageView> views{MessageView(message)};
+  return contain<void>([&] {
+    return intercept(0, {.topic = name_, .messages = views}, [&]() -> Result<void> {
+      Result<Outgoing> out = prepare(std::move(message), &options, policy_, name_, context_->capabilities.serializes, now);
+      if (!out) return std::unexpected(std::move(out.error()));
+      return async()->submit(std::move(*out), options.timeout.value_or(context_->capabilities.publish_timeout),
+                             std::move(callback));
+    });
+  });
+}
+
+Result<void> TopicImpl::flush(Duration timeout) {
+  if (!is_open()) return closed();
+  if (timeout.count() < 0) return fail(ErrorCode::invalid_argument, "flush: the timeout is negative");
+  std::shared_ptr<AsyncPublisher> async;
+  {
+    const std::lock_guard lock(mutex_);
+    async = async_;
+  }
+  if (!async) return {};
+  return async->flush(timeout);
+}
+
+}  // namespace lrpc::queue::detail

@@ -1,0 +1,126 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <lrpc/queue/backend.hpp>
+
+#include "base/timer_wheel.hpp"
+#include "memory/dead_letters.hpp"
+#include "memory/fifo.hpp"
+#include "memory/slots.hpp"
+
+namespace lrpc::queue::memory {
+
+/// Envelopes to release once no lock is held: a destructor of a user's body may do anything.
+using Garbage = std::vector<std::pair<Envelope*, std::uint32_t>>;
+
+/// The messages of one channel and what becomes of them: line, leases, delays, dead letters. Neither locks, waits nor
+/// reads a clock. `push`, `room` and the fifo's producing side belong to the holder of the topic's lock; everything
+/// else to the holder of the channel's lock.
+///
+/// References: a message in the FIFO carries two, the slot's and the one its first delivery takes along, so that
+/// handing it out costs no atomic write; everywhere else a message carries one.
+class Store {
+ public:
+  Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+  ~Store();
+
+  // -- Producer: holder of the topic's lock ---------------------------------------------------------------------
+
+  /// Messages held: ready, in flight and delayed (D19). Exact for the producer; never too low for others.
+  [[nodiscard]] std::int64_t depth() const noexcept {
+    const std::uint64_t removed = removed_.load(std::memory_order_acquire);  // first, so that the rest is not older
+    return static_cast<std::int64_t>(fifo_.pushed() + others_.load(std::memory_order_acquire) - removed);
+  }
+  [[nodiscard]] Fifo& fifo() noexcept { return fifo_; }
+
+  // -- Consumer: holder of the channel's lock -------------------------------------------------------------------
+
+  /// Adds a message that is due later; takes over one reference.
+  void add_delayed(Envelope* message, std::int64_t due_tick, std::int64_t now_tick);
+  /// Brings what is due by now into line: delayed messages behind, expired leases in front.
+  void run_timers(std::int64_t now_tick);
+  /// The earliest time at which run_timers may have something to do.
+  [[nodiscard]] std::int64_t next_event() const noexcept { return wheel_.next_event(); }
+
+  /// Hands out what is ready, up to out.size(). `lease_end` is the tick at which a lease of these ends.
+  std::size_t take(std::span<Delivery> out, bool renewed, std::int64_t lease_end, std::int64_t now_tick);
+  [[nodiscard]] bool has_ready() const noexcept;
+  /// Deliveries handed to next and not settled.
+  [[nodiscard]] std::int64_t unrenewed() const noexcept { return unrenewed_; }
+
+  /// The slot whose newest delivery is `tag` and not settled; null when there is none (D10). A delivery whose lease
+  /// ran out counts until it is handed out again (D9).
+  [[nodiscard]] Slot* held(const DeliveryTag& tag) const noexcept;
+  /// The newest unsettled delivery of that id.
+  [[nodiscard]] Slot* find(std::string_view id);
+
+  // The ways a delivery ends. Each takes a held slot.
+
+  /// Returns the message, whose reference the caller releases.
+  Envelope* remove(Slot& slot) noexcept {
+    Envelope* message = slot.message;
+    detach(slot);
+    slots_.release(slot);
+    count_removed(1);
+    return message;
+  }
+  void retry(Slot& slot, bool count_attempt, std::int64_t due_tick, std::int64_t now_tick);
+  void give_back(Slot& slot, bool count_attempt);
+  /// Starts the next delivery without leaving the holder; returns its tag.
+  DeliveryTag keep(Slot& slot, bool count_attempt, std::int64_t lease_end, std::int64_t now_tick);
+  /// Returns how many dead letters had to go for the limit.
+  std::int64_t bury(Slot& slot, DeadReason reason, std::string error, std::int64_t now_wall_ms, std::int64_t limit);
+  void renew(Slot& slot, std::int64_t lease_end, std::int64_t now_tick);
+  /// Gives all deliveries back, in their order, attempts counted.
+  void give_back_all();
+
+  /// Drops up to `n` of the oldest ready messages; returns how many.
+  std::int64_t drop_ready(std::int64_t n, Garbage& garbage);
+  /// Drops all ready and delayed messages; returns how many.
+  std::int64_t drop_waiting(Garbage& garbage);
+  /// Drops everything, dead letters included.
+  void clear(Garbage& garbage);
+
+  DeadLetters& dead() noexcept { return dead_; }
+  /// Puts a dead letter's message back in line as new (its enqueued_at is `now_wall_ms`).
+  void requeue(DeadRecord record, std::int64_t now_wall_ms, Duration fresh_ttl);
+
+  [[nodiscard]] std::int64_t in_flight_count() const noexcept { return in_flight_; }
+  [[nodiscard]] std::int64_t delayed_count() const noexcept { return delayed_; }
+
+ private:
+  void count_removed(std::uint64_t n) noexcept {
+    removed_.store(removed_.load(std::memory_order_relaxed) + n, std::memory_order_release);
+  }
+  void leave_flight(Slot& slot) noexcept;
+  void detach(Slot& slot) noexcept;
+  void enter_flight(Slot& slot, bool renewed, std::int64_t lease_end, std::int64_t now_tick);
+  void line_up_behind(Slot& slot);
+  void line_up_in_front(Slot& slot);
+  Slot* next_in_line() noexcept;
+
+  Fifo fifo_;
+  std::atomic<std::uint64_t> others_{0};  // messages that came in otherwise than through the FIFO
+  alignas(64) std::atomic<std::uint64_t> removed_{0};
+  SlotTable slots_;
+  detail::TimerWheel wheel_;
+  detail::List front_;  // given back or lease run out, by their old order: before the FIFO
+  detail::List behind_;  // retried or due, by the FIFO position they queued at
+  std::int64_t queued_ = 0;     // in front_ and behind_
+  std::int64_t in_flight_ = 0;
+  std::int64_t unrenewed_ = 0;
+  std::int64_t delayed_ = 0;
+  std::uint64_t generation_;
+  IdIndex index_;
+  DeadLetters dead_;
+};
+
+}  // namespace lrpc::queue::memory

@@ -1,0 +1,169 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "memory/topic.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/fence.hpp"
+
+namespace lrpc::queue::memory {
+
+std::vector<std::shared_ptr<ChannelState>>& TopicState::targets() {
+  if (!channels.empty()) return channels;
+  if (backlog.empty()) backlog.push_back(std::make_shared<ChannelState>(std::string{}));
+  return backlog;
+}
+
+Result<void> MemoryTopic::check_open() const {
+  if (closed_) return fail(ErrorCode::topic_closed, "topic " + state_->name + " is closed");
+  return {};
+}
+
+std::unexpected<Error> MemoryTopic::full(const ChannelState& channel) const {
+  const std::string where = channel.name.empty() ? "the backlog of topic " + state_->name
+                                                 : "channel " + channel.name + " of topic " + state_->name;
+  return fail(ErrorCode::queue_full,
+              where + " holds " + std::to_string(channel.store.depth()) + " of at most " +
+                  std::to_string(policy_.max_msg_size) + " messages; consume faster or raise max_msg_size",
+              true);
+}
+
+// All or nothing (D16): nothing is dropped unless every channel can make room.
+Result<void> MemoryTopic::make_room(std::span<const std::shared_ptr<ChannelState>> targets, std::size_t count,
+                                    Garbage& garbage) {
+  const auto excess = [&](const ChannelState& channel) {
+    return channel.store.depth() + static_cast<std::int64_t>(count) - policy_.max_msg_size;
+  };
+  if (policy_.overflow == Overflow::reject) {
+    for (const auto& channel : targets) {
+      if (excess(*channel) > 0) return full(*channel);
+    }
+    return {};
+  }
+  if (std::ranges::all_of(targets, [&](const auto& channel) { return excess(*channel) <= 0; })) return {};
+  std::vector<std::unique_lock<std::mutex>> locks;  // consumers must stand still between the check and the drop
+  for (const auto& channel : targets) locks.emplace_back(channel->mutex);
+  for (const auto& channel : targets) {
+    const Store& store = channel->store;
+    const std::int64_t ready = store.depth() - store.in_flight_count() - store.delayed_count();
+    if (excess(*channel) > ready) return full(*channel);
+  }
+  for (const auto& channel : targets) {
+    channel->dropped += channel->store.drop_ready(std::max<std::int64_t>(excess(*channel), 0), garbage);
+  }
+  return {};
+}
+
+Result<void> MemoryTopic::publish(std::span<Outgoing> batch, Duration /*timeout: nothing here waits*/) {
+  Garbage garbage;
+  std::vector<std::shared_ptr<ChannelState>> to_wake;
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (closed_) return check_open();
+    const auto& targets = state_->targets();
+    const auto channels = static_cast<std::uint32_t>(targets.size());
+    if (auto room = make_room(targets, batch.size(), garbage); !room) return room;
+    for (const auto& channel : targets) channel->store.fifo().reserve(batch.size());
+    bool delayed = false;
+    for (const Outgoing& out : batch) {
+      if (out.delay.count() > 0) {
+        delayed = true;
+        out.message->add_refs(channels);
+      } else {
+        // Two for each channel (see Store). Nobody else holds the message, so no atomic addition is needed.
+        out.message->set_refs(2 * channels);
+      }
+    }
+    for (const auto& channel : targets) {
+      Fifo& fifo = channel->store.fifo();
+      for (const Outgoing& out : batch) {
+        if (out.delay.count() == 0) fifo.push(out.message.get());
+      }
+      fifo.commit();
+    }
+    for (Outgoing& out : batch) {
+      if (out.delay.count() == 0) static_cast<void>(out.message.release());  // the channels hold all references now
+    }
+    if (delayed) {
+      const std::int64_t now = clock_->now().tick_ms;
+      for (const auto& channel : targets) {
+        const std::lock_guard inner(channel->mutex);
+        for (const Outgoing& out : batch) {
+          if (out.delay.count() > 0) channel->store.add_delayed(out.message.get(), now + out.delay.count(), now);
+        }
+        channel->wake_as_needed();
+      }
+    }
+    detail::full_fence();
+    for (const auto& channel : targets) {
+      if (channel->waiting.load(std::memory_order_relaxed) != 0) to_wake.push_back(channel);
+    }
+  }
+  for (const auto& channel : to_wake) {
+    const std::lock_guard lock(channel->mutex);
+    channel->wake_as_needed();
+  }
+  for (const auto& [message, references] : garbage) Envelope::drop_refs(message, references);
+  return {};
+}
+
+Result<std::shared_ptr<BackendChannel>> MemoryTopic::open_channel(const std::string& name, const ChannelPolicy& policy,
+                                                                  bool create) {
+  const std::lock_guard lock(state_->mutex);
+  if (closed_) return std::unexpected(std::move(check_open().error()));
+  auto& channels = state_->channels;
+  auto it = std::ranges::find(channels, name, &ChannelState::name);
+  if (it == channels.end()) {
+    if (!create) {
+      return fail(ErrorCode::channel_not_found, "topic " + state_->name + " has no channel " + name);
+    }
+    if (!state_->backlog.empty()) {
+      // The first channel gets what was published before it (D4).
+      channels.push_back(std::move(state_->backlog.front()));
+      state_->backlog.clear();
+      channels.back()->name = name;
+    } else {
+      channels.push_back(std::make_shared<ChannelState>(name));
+    }
+    it = std::prev(channels.end());
+  }
+  return std::make_shared<MemoryChannel>(*it, clock_, policy);
+}
+
+Result<std::vector<std::string>> MemoryTopic::channels() {
+  const std::lock_guard lock(state_->mutex);
+  if (closed_) return std::unexpected(std::move(check_open().error()));
+  std::vector<std::string> names;
+  names.reserve(state_->channels.size());
+  for (const auto& channel : state_->channels) names.push_back(channel->name);
+  std::ranges::sort(names);
+  return names;
+}
+
+Result<void> MemoryTopic::delete_channel(const std::string& name) {
+  Garbage garbage;
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (closed_) return check_open();
+    const auto it = std::ranges::find(state_->channels, name, &ChannelState::name);
+    if (it == state_->channels.end()) {
+      return fail(ErrorCode::channel_not_found, "topic " + state_->name + " has no channel " + name);
+    }
+    const std::shared_ptr<ChannelState> channel = std::move(*it);
+    state_->channels.erase(it);
+    const std::lock_guard inner(channel->mutex);
+    channel->deleted = true;
+    channel->store.clear(garbage);
+    channel->wake_all();
+  }
+  for (const auto& [message, references] : garbage) Envelope::drop_refs(message, references);
+  return {};
+}
+
+Result<void> MemoryTopic::close() {
+  const std::lock_guard lock(state_->mutex);
+  closed_ = true;
+  return {};
+}
+
+}  // namespace lrpc::queue::memory

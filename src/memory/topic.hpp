@@ -1,0 +1,54 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <lrpc/queue/backend.hpp>
+
+#include "memory/channel.hpp"
+
+namespace lrpc::queue::memory {
+
+/// What a topic is, open or not. `mutex` guards all members and makes its holder the one producer of every channel's
+/// FIFO. Lock order: topic, then channel (several channels in the order of the list).
+struct TopicState {
+  explicit TopicState(std::string topic_name) : name(std::move(topic_name)) {}
+
+  const std::string name;
+  std::mutex mutex;
+  std::vector<std::shared_ptr<ChannelState>> channels;
+  std::vector<std::shared_ptr<ChannelState>> backlog;  // none or one: takes the messages while there is no channel
+
+  /// Where a publish goes: the channels, or the backlog. Holds `mutex`.
+  std::vector<std::shared_ptr<ChannelState>>& targets();
+};
+
+/// The publishing side of the memory back end.
+class MemoryTopic final : public BackendTopic {
+ public:
+  MemoryTopic(std::shared_ptr<TopicState> state, std::shared_ptr<Clock> clock, const TopicPolicy& policy)
+      : state_(std::move(state)), clock_(std::move(clock)), policy_(policy) {}
+
+  Result<void> publish(std::span<Outgoing> batch, Duration timeout) override;
+  Result<std::shared_ptr<BackendChannel>> open_channel(const std::string& name, const ChannelPolicy& policy,
+                                                       bool create) override;
+  Result<std::vector<std::string>> channels() override;
+  Result<void> delete_channel(const std::string& name) override;
+  Result<void> close() override;
+
+ private:
+  [[nodiscard]] Result<void> check_open() const;
+  Result<void> make_room(std::span<const std::shared_ptr<ChannelState>> targets, std::size_t count, Garbage& garbage);
+  [[nodiscard]] std::unexpected<Error> full(const ChannelState& channel) const;
+
+  const std::shared_ptr<TopicState> state_;
+  const std::shared_ptr<Clock> clock_;
+  const TopicPolicy policy_;
+  bool closed_ = false;  // guarded by the state's mutex
+};
+
+}  // namespace lrpc::queue::memory
