@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <lrpc/queue/clock.hpp>
 
 namespace lrpc::queue {
@@ -108,14 +109,24 @@ MessageId MessageId::generate(std::int64_t unix_ms) noexcept {
 
 std::string MessageId::to_string() const {
   std::string text(kLength, '0');
-  // 130 bits as 13 groups of ten, the topmost two bits being zero.
-  unsigned __int128 bits = (static_cast<unsigned __int128>(high) << 64U) | low;
-  for (std::size_t i = kLength; i > 0; i -= 2) {
-    const auto& pair = kPairs[static_cast<std::size_t>(bits & 1023U)];
-    text[i - 2] = pair[0];
-    text[i - 1] = pair[1];
-    bits >>= 10U;
-  }
+  char* const out = text.data();
+  // 130 bits as 13 groups of ten, the topmost two bits being zero: six groups lie in `low`, one across, six in `high`.
+  const auto put = [out](std::size_t at, std::uint64_t bits) {
+    std::memcpy(out + at, kPairs[static_cast<std::size_t>(bits & 1023U)].data(), 2);
+  };
+  put(24, low);
+  put(22, low >> 10U);
+  put(20, low >> 20U);
+  put(18, low >> 30U);
+  put(16, low >> 40U);
+  put(14, low >> 50U);
+  put(12, (low >> 60U) | (high << 4U));
+  put(10, high >> 6U);
+  put(8, high >> 16U);
+  put(6, high >> 26U);
+  put(4, high >> 36U);
+  put(2, high >> 46U);
+  put(0, high >> 56U);
   return text;
 }
 

@@ -1,6 +1,8 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include <cstddef>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -31,10 +33,11 @@ class JsonEvents final : public nlohmann::json_sax<Json> {
                    const nlohmann::detail::exception& error) override {
     offset_ = position == 0 ? 0 : position - 1;
     // "[...] parse error at line 1, column 2: syntax error while parsing value - invalid literal; last read: 'x'; ..."
-    // The part that quotes the text is cut off.
-    reason_ = error.what();
-    if (const std::size_t start = reason_.find("syntax error"); start != std::string::npos) reason_.erase(0, start);
-    if (const std::size_t quoted = reason_.find("; last read"); quoted != std::string::npos) reason_.erase(quoted);
+    // Only the part that does not quote the text is kept. A number beyond a double's range has no such part.
+    const std::string_view full = error.what();
+    const std::size_t start = full.find("syntax error");
+    reason_ = start == std::string_view::npos ? "a number is too large"
+                                              : full.substr(start, full.find("; last read") - start);
     return false;
   }
 
