@@ -34,21 +34,28 @@ enum class Capability {
   delete_channel,   ///< topic.delete_channel.
   backlog,          ///< D4: messages published before the first channel.
   exact_depth,      ///< depth() is exact at once (D19).
+  disconnects,      ///< The connection can be cut and healed by `Subject::set_connected` (D22).
 };
 
-/// The back end under test.
+/// The back end under test. Claim everything that holds; `typed_bodies` excepted, each claim adds tests. Without
+/// `typed_bodies` the suite expects bodies to be encoded and adds the tests of codecs and undecodable messages (D13).
 struct Subject {
   /// Opens a fresh, empty queue: `overlay` holds what the test needs (clock, policies, hooks); the subject adds the
   /// back end. Called several times by one test only after the queue before was closed, unless the test says so.
   std::function<Result<Queue>(Config overlay)> open;
-  /// What it claims; everything by default.
+  /// What it claims; by default everything that needs no further help from the subject.
   std::set<Capability> claims = {Capability::manual_clock, Capability::atomic_batch,    Capability::bounded_depth,
                                  Capability::typed_bodies, Capability::delayed_publish, Capability::dead_letters,
                                  Capability::lease_expiry, Capability::delete_channel,  Capability::backlog,
                                  Capability::exact_depth};
   /// How much longer than on memory the bounded waits of the tests may take (a slow server, a sanitizer).
   double patience = 1.0;
+  /// Cuts (false) or heals (true) the connection of the queue opened last; needed by Capability::disconnects.
+  std::function<void(bool connected)> set_connected{};
 };
+
+/// The name of a capability as written above.
+[[nodiscard]] std::string_view to_string(Capability capability) noexcept;
 
 /// Registers all tests that `subject` claims under the suite name `name`; prints one line for each capability that is
 /// not claimed, with the rules it leaves untested. Returns how many tests were registered. `only`, when not empty,

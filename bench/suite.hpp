@@ -1,0 +1,83 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+/// \file
+/// What a benchmark consists of: cases (one thing measured), lines (a statement about cases, with its target) and
+/// groups (cases that are measured in turns, in one process).
+
+namespace lrpc::queue::bench {
+
+/// How much to do: everything that the targets need, or a smoke run.
+struct Scale {
+  bool quick = false;
+  /// `full` messages, a tenth of them in a smoke run.
+  [[nodiscard]] std::size_t of(std::size_t full) const noexcept { return quick ? full / 10 : full; }
+};
+
+/// The field of a reading that lines use unless they name another.
+inline constexpr const char* kValue = "value";
+
+/// The figures of one run of a case.
+using Reading = std::map<std::string, double>;
+
+struct Case {
+  std::string name{};  ///< Letters, digits, '_' and '/'.
+  std::function<Reading()> run{};
+};
+
+/// What a figure is measured in: decides how it is printed.
+enum class Unit { nanoseconds, microseconds, million_per_second, percent, bytes, mebibytes };
+
+/// `figure <= factor * reference + offset` (or `>=` with `at_least`).
+struct Target {
+  bool at_least = false;
+  double factor = 0;
+  double offset = 0;
+};
+[[nodiscard]] inline Target at_most(double factor, double offset = 0) { return {false, factor, offset}; }
+[[nodiscard]] inline Target at_least(double factor, double offset = 0) { return {true, factor, offset}; }
+
+/// A field of a case.
+struct Figure {
+  std::string name{};
+  std::string field = kValue;
+};
+
+/// A row of the table.
+struct Line {
+  std::string title{};
+  Unit unit = Unit::nanoseconds;
+  Figure measured{};
+  std::optional<Figure> reference{};
+  std::optional<Target> target{};  ///< Unset: for information.
+};
+
+struct Group {
+  std::string name{};
+  std::vector<Case> cases{};
+  std::vector<Line> lines{};
+  bool isolated = false;  ///< Each run in a process of its own, for figures that earlier runs would change.
+};
+
+/// All readings of each case, by case name.
+using Readings = std::map<std::string, std::vector<Reading>>;
+
+// One function per file of shapes.
+[[nodiscard]] Group single_thread_group(const Scale& scale);
+[[nodiscard]] Group ack_group(const Scale& scale);
+[[nodiscard]] Group threads_group(const Scale& scale);
+[[nodiscard]] Group fan_out_group(const Scale& scale);
+[[nodiscard]] Group wake_up_group(const Scale& scale);
+[[nodiscard]] Group idle_group(const Scale& scale);
+[[nodiscard]] Group backlog_group(const Scale& scale);
+[[nodiscard]] Group memory_group(const Scale& scale);
+
+}  // namespace lrpc::queue::bench

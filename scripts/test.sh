@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+# Builds lrpc-queue and passes all its tests. See --help.
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+Usage: scripts/test.sh [PRESET] [CTEST-OPTION...]
+
+Installs what is missing, builds the preset (default: release; see CMakePresets.json) with all tests and runs them.
+  scripts/test.sh                   all tests of the release build
+  scripts/test.sh tsan -R close     under the thread sanitizer, those whose name has "close"
+END
+}
+
+case ${1:-} in
+  -h | --help) usage; exit 0 ;;
+esac
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+preset=${1:-release}
+shift || true
+
+if [[ $preset == clang ]]; then
+  scripts/setup.sh dev
+else
+  scripts/setup.sh test
+fi
+cmake --preset "$preset" -DLRPC_QUEUE_BUILD_TESTS=ON -DLRPC_QUEUE_BUILD_EXAMPLES=ON -DLRPC_QUEUE_BUILD_CLI=ON >/dev/null
+cmake --build --preset "$preset" -j "$(nproc)"
+ctest --preset "$preset" "$@"

@@ -1,0 +1,64 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <mutex>
+#include <utility>
+
+namespace lrpc::queue::wire {
+
+/// Lets calls in until it is shut, and shuts only when those inside have left.
+class Gate {
+ public:
+  /// True while it lives when the call may go on.
+  class Pass {
+   public:
+    explicit Pass(Gate* gate) noexcept : gate_(gate) {}
+    Pass(Pass&& other) noexcept : gate_(std::exchange(other.gate_, nullptr)) {}
+    Pass& operator=(Pass&&) = delete;
+    Pass(const Pass&) = delete;
+    Pass& operator=(const Pass&) = delete;
+    ~Pass() {
+      if (gate_ != nullptr) gate_->leave();
+    }
+    explicit operator bool() const noexcept { return gate_ != nullptr; }
+
+   private:
+    Gate* gate_;
+  };
+
+  [[nodiscard]] Pass enter() {
+    const std::lock_guard lock(mutex_);
+    if (shut_) return Pass(nullptr);
+    ++inside_;
+    return Pass(this);
+  }
+  /// Lets nobody in any more. Returns whether this call was the first.
+  bool shut() {
+    const std::lock_guard lock(mutex_);
+    return !std::exchange(shut_, true);
+  }
+  [[nodiscard]] bool is_shut() const {
+    const std::lock_guard lock(mutex_);
+    return shut_;
+  }
+  /// Waits until nobody is inside.
+  void drain() {
+    std::unique_lock lock(mutex_);
+    empty_.wait(lock, [this] { return inside_ == 0; });
+  }
+
+ private:
+  void leave() {
+    const std::lock_guard lock(mutex_);
+    if (--inside_ == 0) empty_.notify_all();
+  }
+
+  mutable std::mutex mutex_;
+  std::condition_variable empty_;
+  std::size_t inside_ = 0;
+  bool shut_ = false;
+};
+
+}  // namespace lrpc::queue::wire
