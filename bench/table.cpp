@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include "table.hpp"
 
+#include <string>
 #include <string_view>
 
 #include <fmt/format.h>

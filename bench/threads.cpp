@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <latch>
+#include <optional>
 #include <thread>
 #include <vector>
 

@@ -8,6 +8,7 @@
 #include <functional>
 #include <latch>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace lrpc::queue::bench {

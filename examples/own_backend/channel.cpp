@@ -236,7 +236,7 @@ class JournalChannel final : public BackendChannel {
         DeadRecord record{.message = std::move(held.entry.message),
                           .reason = settlement.reason,
                           .error = std::move(settlement.error),
-                          .attempts = settlement.tag.attempts,
+                          .attempts = held.entry.attempts,
                           .first_at_ms = 0,
                           .last_at_ms = now.wall_ms};
         record.first_at_ms = record.message->enqueued_at_ms();

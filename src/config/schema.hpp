@@ -54,13 +54,10 @@ concept Section = requires { Schema<S>::fields; };
 template <class E>
 concept NamedEnum = requires { EnumNames<E>::names; };
 
-/// 100 years: adding it to any present time or converting it to a finer unit than ours cannot overflow.
-inline constexpr Duration kMaxDuration = std::chrono::hours(24) * 36525;
-
 constexpr Rule at_least(std::int64_t min) { return {.min = min}; }
 constexpr Rule between(std::int64_t min, std::int64_t max) { return {.min = min, .max = max}; }
-constexpr Rule duration() { return between(0, kMaxDuration.count()); }
-constexpr Rule positive_duration() { return between(1, kMaxDuration.count()); }
+constexpr Rule duration() { return at_least(0); }
+constexpr Rule positive_duration() { return at_least(1); }
 constexpr Rule secret() { return {.secret = true}; }
 
 template <class S, class T>

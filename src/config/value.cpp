@@ -169,7 +169,7 @@ std::optional<Json> Text<StringMap>::to_json(std::string_view text) {
 }
 
 bool accepts(double value, const Rule& rule) {
-  return std::isfinite(value) && value >= static_cast<double>(rule.min) && value <= static_cast<double>(rule.max);
+  return std::isfinite(value) && value >= static_cast<double>(rule.min);
 }
 
 bool accepts(Duration value, const Rule& rule) { return accepts(std::int64_t{value.count()}, rule); }
@@ -195,8 +195,7 @@ std::string Allowed<double>::text(const Rule& rule, Origin /*origin*/) {
 }
 
 std::string Allowed<Duration>::text(const Rule& rule, Origin origin) {
-  std::string result =
-      fmt::format("a duration from {} to {}", format_duration(Duration(rule.min)), format_duration(Duration(rule.max)));
+  std::string result = fmt::format("a duration of {} or more", format_duration(Duration(rule.min)));
   if (origin != Origin::code) result += R"(, as "30s", "1m30s", "24h", "250ms" or a number of seconds)";
   return result;
 }

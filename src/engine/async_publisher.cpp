@@ -23,21 +23,28 @@ AsyncPublisher::~AsyncPublisher() {
 
 Result<void> AsyncPublisher::submit(Outgoing message, Duration timeout, PublishCallback callback) {
   std::string id = message.message->id();
+  return submit(
+      {.message = std::move(message), .id = std::move(id), .timeout = timeout, .callback = std::move(callback)});
+}
+
+Result<void> AsyncPublisher::submit(std::move_only_function<Result<std::string>()> alone, Duration timeout,
+                                    PublishCallback callback) {
+  return submit({.alone = std::move(alone), .timeout = timeout, .callback = std::move(callback)});
+}
+
+Result<void> AsyncPublisher::submit(Pending pending) {
   std::unique_lock lock(mutex_);
   const auto room = [this] { return closing_ || static_cast<std::int64_t>(queue_.size()) < limit_; };
   // A callback that publishes must not wait for itself.
   const bool mine = thread_.get_id() == std::this_thread::get_id();
-  if (!room() && (mine || !progress_.wait_until(lock, deadline_after(timeout), room))) {
+  if (!room() && (mine || !progress_.wait_until(lock, deadline_after(pending.timeout), room))) {
     return fail(ErrorCode::queue_full,
                 "topic " + topic_ + ": " + std::to_string(limit_) +
                     " pub_async calls wait already (max_pending_publishes); publish more slowly or raise it",
                 true);
   }
   if (closing_) return fail(ErrorCode::topic_closed, "topic " + topic_ + " is closed");
-  queue_.push_back({.message = std::move(message),
-                    .id = std::move(id),
-                    .timeout = timeout,
-                    .callback = std::move(callback)});
+  queue_.push_back(std::move(pending));
   ++submitted_;
   if (!thread_.joinable()) thread_ = std::thread([self = shared_from_this()] { self->run(); });
   work_.notify_one();
@@ -84,6 +91,8 @@ void AsyncPublisher::run() {
     if (give_up) {
       const Result<void> closed = fail(ErrorCode::topic_closed, "topic " + topic_ + " was closed before the publish");
       for (Pending& pending : batch) answer(pending, closed);
+    } else if (batch.front().alone) {  // then all are: the interceptors of a queue do not change
+      for (Pending& pending : batch) call_back(pending, pending.alone());
     } else {
       publish(batch);
     }
@@ -108,7 +117,8 @@ void AsyncPublisher::publish(std::vector<Pending>& batch) {
   const bool refused = batch.size() > 1 && (code == ErrorCode::queue_full || code == ErrorCode::body_too_large ||
                                             code == ErrorCode::invalid_argument);
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    const bool accepted = !result && std::ranges::find(result.error().accepted, batch[i].id) != result.error().accepted.end();
+    const bool accepted =
+        !result && std::ranges::find(result.error().accepted, batch[i].id) != result.error().accepted.end();
     if (accepted) {
       answer(batch[i], {});
     } else if (refused) {
@@ -126,6 +136,10 @@ void AsyncPublisher::answer(Pending& pending, const Result<void>& result) {
     reply.error().accepted.clear();
   }
   context_->observe([&](Observer& o) { o.published(topic_, 1, result ? nullptr : &reply.error(), {}); });
+  call_back(pending, std::move(reply));
+}
+
+void AsyncPublisher::call_back(Pending& pending, Result<std::string> reply) {
   try {
     if (pending.callback) pending.callback(std::move(reply));
   } catch (...) {

@@ -30,6 +30,8 @@ class AsyncPublisher : public std::enable_shared_from_this<AsyncPublisher> {
 
   /// Waits up to `timeout` while `limit` messages are pending, then queue_full. topic_closed once closed.
   Result<void> submit(Outgoing message, Duration timeout, PublishCallback callback);
+  /// The same for a publish that interceptors look at: `alone` does all of it, on the publisher's thread.
+  Result<void> submit(std::move_only_function<Result<std::string>()> alone, Duration timeout, PublishCallback callback);
   /// Waits until the callback of every message submitted before has returned.
   Result<void> flush(Duration timeout);
   /// Takes no more, publishes what is pending and ends the thread; what is not published by `deadline` gets
@@ -38,15 +40,18 @@ class AsyncPublisher : public std::enable_shared_from_this<AsyncPublisher> {
 
  private:
   struct Pending {
-    Outgoing message;
-    std::string id;
-    Duration timeout;
-    PublishCallback callback;
+    Outgoing message{};
+    std::string id{};
+    std::move_only_function<Result<std::string>()> alone{};
+    Duration timeout{};
+    PublishCallback callback{};
   };
 
+  Result<void> submit(Pending pending);
   void run();
   void publish(std::vector<Pending>& batch);
   void answer(Pending& pending, const Result<void>& result);
+  void call_back(Pending& pending, Result<std::string> reply);
 
   const std::shared_ptr<const Context> context_;
   const std::shared_ptr<BackendTopic> backend_;
@@ -59,7 +64,7 @@ class AsyncPublisher : public std::enable_shared_from_this<AsyncPublisher> {
   std::uint64_t submitted_ = 0;
   std::uint64_t answered_ = 0;  // callbacks that have returned
   bool closing_ = false;
-  bool give_up_ = false;        // the time of close is over
+  bool give_up_ = false;  // the time of close is over
   std::thread thread_;
 };
 

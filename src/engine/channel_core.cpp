@@ -26,18 +26,19 @@ Error ChannelCore::explain(Error error, std::string_view doing) {
   return error;
 }
 
-Settlement ChannelCore::give_up(DeliveryTag tag, const Decision& decision, std::string error) {
-  return {.tag = tag,
-          .action = decision.action == Decision::Action::drop ? Settlement::Action::drop
-                                                               : Settlement::Action::dead_letter,
-          .reason = decision.reason,
-          .error = std::move(error)};
+Settlement ChannelCore::give_up(DeliveryTag tag, const Decision& decision, bool delivered, std::string error) {
+  return {
+      .tag = tag,
+      .action = decision.action == Decision::Action::drop ? Settlement::Action::drop : Settlement::Action::dead_letter,
+      .count_attempt = delivered,
+      .reason = decision.reason,
+      .error = std::move(error)};
 }
 
 Settlement ChannelCore::settlement_for(DeliveryTag tag, const Failure& failure, std::string error) const {
   const ChannelPolicy& p = policy();
   const Decision decision = decide_failure(p, tag.attempts, failure, p.backoff.jitter ? random_unit() : 0.0);
-  if (decision.action != Decision::Action::retry) return give_up(tag, decision, std::move(error));
+  if (decision.action != Decision::Action::retry) return give_up(tag, decision, true, std::move(error));
   return {.tag = tag,
           .action = Settlement::Action::retry,
           .count_attempt = !failure.skip_attempts,
@@ -53,16 +54,17 @@ std::size_t ChannelCore::admit(std::span<Delivery> deliveries) {
   for (Delivery& d : deliveries) {
     if (d.malformed) {
       const auto action = p.dead_letter ? Decision::Action::dead_letter : Decision::Action::drop;
-      refused.push_back(give_up(d.tag, {.action = action, .reason = DeadReason::undecodable}, std::move(*d.malformed)));
+      refused.push_back(
+          give_up(d.tag, {.action = action, .reason = DeadReason::undecodable}, false, std::move(*d.malformed)));
     } else if (const Decision decision = decide_delivery(p, *d.message, d.attempts, d.lease_expired, now_s);
                decision.action != Decision::Action::deliver) {
-      refused.push_back(give_up(d.tag, decision, d.lease_expired ? "the lease ran out (ack_timeout)" : ""));
+      refused.push_back(give_up(d.tag, decision, false, d.lease_expired ? "the lease ran out (ack_timeout)" : ""));
     } else {
       if (d.message->encoded()) {
         Result<EnvelopePtr> typed = decode_envelope(type, *d.message);
         if (!typed) {
           const auto action = p.dead_letter ? Decision::Action::dead_letter : Decision::Action::drop;
-          refused.push_back(give_up(d.tag, {.action = action, .reason = DeadReason::undecodable},
+          refused.push_back(give_up(d.tag, {.action = action, .reason = DeadReason::undecodable}, false,
                                     std::move(typed.error().message)));
           d = Delivery{};
           continue;
@@ -102,8 +104,8 @@ void ChannelCore::count_acked(std::size_t n) {
 
 void ChannelCore::count_settled(const Settlement& settlement) {
   Outcome outcome = Outcome::retried;
-  const bool ended = settlement.action == Settlement::Action::drop ||
-                     settlement.action == Settlement::Action::dead_letter;
+  const bool ended =
+      settlement.action == Settlement::Action::drop || settlement.action == Settlement::Action::dead_letter;
   if (ended && settlement.reason == DeadReason::expired) {
     counters.add(Counters::expired);
   } else {

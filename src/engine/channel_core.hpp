@@ -73,7 +73,7 @@ class ChannelCore {
   void count_acked(std::size_t n);
 
  private:
-  [[nodiscard]] static Settlement give_up(DeliveryTag tag, const Decision& decision, std::string error);
+  [[nodiscard]] static Settlement give_up(DeliveryTag tag, const Decision& decision, bool delivered, std::string error);
 
   std::unique_ptr<const ChannelPolicy> policy_;
   std::unique_ptr<const ChannelPolicy> replaced_;  // readers may still hold the first one

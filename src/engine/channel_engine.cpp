@@ -173,16 +173,26 @@ Result<void> ChannelImpl::nack_many(std::span<const DeliveryTag> tags,
                                     const std::function<std::string(std::size_t)>& id_of, const NackOptions& options) {
   if (!is_open()) return closed();
   if (auto ok = check_nack(options); !ok) return ok;
-  std::vector<Settlement> settlements;
-  settlements.reserve(tags.size());
-  for (const DeliveryTag& tag : tags) {
-    settlements.push_back(core_->settlement_for(tag, failure_of(options), options.reason));
-  }
-  if (auto result = core_->backend->settle(settlements); !result) return explain(std::move(result.error()), "nack");
   const auto done = std::make_unique<bool[]>(tags.size());
+  std::vector<Settlement> settlements;
+  std::vector<std::size_t> places;
+  settlements.reserve(tags.size());
+  const auto all = runners();
   for (std::size_t i = 0; i < tags.size(); ++i) {
-    done[i] = settlements[i].done;
-    if (done[i]) core_->count_settled(settlements[i]);
+    Settlement settlement = core_->settlement_for(tags[i], failure_of(options), options.reason);
+    // A handler that nacks its own keyed delivery keeps the order of the key, as by its answer.
+    const bool retry = settlement.action == Settlement::Action::retry;
+    done[i] = retry && std::ranges::any_of(all, [&](const auto& runner) { return runner->hold(tags[i], settlement); });
+    if (done[i]) continue;
+    places.push_back(i);
+    settlements.push_back(std::move(settlement));
+  }
+  if (!settlements.empty()) {
+    if (auto result = core_->backend->settle(settlements); !result) return explain(std::move(result.error()), "nack");
+  }
+  for (std::size_t i = 0; i < settlements.size(); ++i) {
+    done[places[i]] = settlements[i].done;
+    if (settlements[i].done) core_->count_settled(settlements[i]);
   }
   return report({done.get(), tags.size()}, id_of);
 }
@@ -203,7 +213,7 @@ Result<void> ChannelImpl::touch_many(std::span<const DeliveryTag> tags,
   if (lease && lease->count() <= 0) return fail(ErrorCode::invalid_argument, "touch: the lease must be more than 0");
   const auto done = std::make_unique<bool[]>(tags.size());
   const std::span<bool> flags(done.get(), tags.size());
-  if (auto result = core_->backend->touch(tags, lease.value_or(core_->policy().ack_timeout), flags); !result) {
+  if (auto result = core_->backend->touch(tags, std::min(lease.value_or(core_->policy().ack_timeout), kLongest), flags); !result) {
     return explain(std::move(result.error()), "touch");
   }
   return report(flags, id_of);

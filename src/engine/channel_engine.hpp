@@ -71,7 +71,9 @@ class ChannelImpl final : public ChannelEngine, public std::enable_shared_from_t
   bool wait_for_resume(const std::optional<SteadyTime>& deadline, const std::stop_token& stop);
   void end();
   [[nodiscard]] std::vector<std::shared_ptr<Runner>> runners();
-  [[nodiscard]] bool is_open() const noexcept { return core_->life.load(std::memory_order_acquire) == ChannelLife::open; }
+  [[nodiscard]] bool is_open() const noexcept {
+    return core_->life.load(std::memory_order_acquire) == ChannelLife::open;
+  }
   [[nodiscard]] std::unexpected<Error> closed() const { return std::unexpected(core_->closed_error()); }
   [[nodiscard]] std::unexpected<Error> explain(Error&& error, std::string_view doing) {
     return std::unexpected(core_->explain(std::move(error), doing));

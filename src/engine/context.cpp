@@ -11,9 +11,14 @@ Logger default_logger() {
   return [](LogLevel level, std::string_view text) {
     switch (level) {
       case LogLevel::debug:
-      case LogLevel::info: break;  // an application that wants these sets Config::logger
-      case LogLevel::warning: spdlog::warn("lrpc-queue: {}", text); break;
-      case LogLevel::error: spdlog::error("lrpc-queue: {}", text); break;
+      case LogLevel::info:
+        break;  // an application that wants these sets Config::logger
+      case LogLevel::warning:
+        spdlog::warn("lrpc-queue: {}", text);
+        break;
+      case LogLevel::error:
+        spdlog::error("lrpc-queue: {}", text);
+        break;
     }
   };
 }

@@ -36,6 +36,15 @@ constexpr std::int64_t saturated_add(std::int64_t ms, std::int64_t by) noexcept 
 /// Rounds towards plus infinity.
 constexpr std::int64_t ceil_seconds(std::int64_t ms) noexcept { return ms / 1000 + (ms % 1000 > 0 ? 1 : 0); }
 
+Duration bounded(Duration d) noexcept { return std::min(d, kLongest); }
+
+std::optional<Duration> bounded(std::optional<Duration> d) noexcept { return d ? std::optional(bounded(*d)) : d; }
+
+Backoff bounded(Backoff backoff) noexcept {
+  backoff.max_delay = bounded(backoff.max_delay);
+  return backoff;
+}
+
 Decision give_up(DeadReason reason, bool keep) noexcept {
   return {.action = keep ? Decision::Action::dead_letter : Decision::Action::drop, .reason = reason};
 }
@@ -44,7 +53,7 @@ Decision give_up(DeadReason reason, bool keep) noexcept {
 
 TopicPolicy resolve(const Config& queue, const TopicConfig& topic) {
   const TopicPolicy defaults;
-  return {.message_ttl = first_set(topic.message_ttl, queue.message_ttl, defaults.message_ttl),
+  return {.message_ttl = bounded(first_set(topic.message_ttl, queue.message_ttl, defaults.message_ttl)),
           .max_body_size = first_set(topic.max_body_size, queue.max_body_size, defaults.max_body_size),
           .max_msg_size = first_set(topic.max_msg_size, queue.max_msg_size, defaults.max_msg_size),
           .overflow = first_set(topic.overflow, queue.overflow, defaults.overflow),
@@ -55,17 +64,19 @@ TopicPolicy resolve(const Config& queue, const TopicConfig& topic) {
 ChannelPolicy resolve(const Config& queue, const TopicConfig& topic, const ChannelConfig& channel) {
   const ChannelPolicy defaults;
   return {.max_retries = first_set(channel.max_retries, topic.max_retries, queue.max_retries, defaults.max_retries),
-          .retry_delay = first_set(channel.retry_delay, topic.retry_delay, queue.retry_delay, defaults.retry_delay),
-          .ttl_cap = channel.message_ttl,
-          .message_ttl = first_set(topic.message_ttl, queue.message_ttl, defaults.message_ttl),
+          .retry_delay =
+              bounded(first_set(channel.retry_delay, topic.retry_delay, queue.retry_delay, defaults.retry_delay)),
+          .ttl_cap = bounded(channel.message_ttl),
+          .message_ttl = bounded(first_set(topic.message_ttl, queue.message_ttl, defaults.message_ttl)),
           .max_in_flight =
               first_set(channel.max_in_flight, topic.max_in_flight, queue.max_in_flight, defaults.max_in_flight),
-          .ack_timeout = first_set(channel.ack_timeout, topic.ack_timeout, queue.ack_timeout, defaults.ack_timeout),
-          .backoff = first_set(channel.backoff, topic.backoff, queue.backoff, defaults.backoff),
-          .handler_timeout = first_set(channel.handler_timeout, topic.handler_timeout, queue.handler_timeout,
-                                       defaults.handler_timeout),
-          .close_timeout =
-              first_set(channel.close_timeout, topic.close_timeout, queue.close_timeout, defaults.close_timeout),
+          .ack_timeout =
+              bounded(first_set(channel.ack_timeout, topic.ack_timeout, queue.ack_timeout, defaults.ack_timeout)),
+          .backoff = bounded(first_set(channel.backoff, topic.backoff, queue.backoff, defaults.backoff)),
+          .handler_timeout = bounded(first_set(channel.handler_timeout, topic.handler_timeout, queue.handler_timeout,
+                                               defaults.handler_timeout)),
+          .close_timeout = bounded(
+              first_set(channel.close_timeout, topic.close_timeout, queue.close_timeout, defaults.close_timeout)),
           .limit_next = first_set(channel.limit_next, topic.limit_next, queue.limit_next, defaults.limit_next),
           .dead_letter = first_set(channel.dead_letter, topic.dead_letter, queue.dead_letter, defaults.dead_letter),
           .dead_letter_expired = first_set(channel.dead_letter_expired, topic.dead_letter_expired,
@@ -108,7 +119,8 @@ Decision decide_failure(const ChannelPolicy& policy, int attempts, const Failure
   if (failure.reject) return give_up(DeadReason::rejected, policy.dead_letter);
   const bool limited = policy.max_retries >= 0 && !failure.skip_attempts;
   if (limited && attempts > policy.max_retries) return give_up(DeadReason::max_retries, policy.dead_letter);
-  const Duration delay = failure.delay ? std::max(*failure.delay, Duration(0)) : retry_delay(policy, attempts, random);
+  const Duration delay =
+      failure.delay ? std::clamp(*failure.delay, Duration(0), kLongest) : retry_delay(policy, attempts, random);
   return {.action = Decision::Action::retry, .delay = delay};
 }
 

@@ -84,9 +84,8 @@ class QueueImpl final : public QueueEngine, public std::enable_shared_from_this<
       for (const auto& topic : topics) static_cast<void>(topic->close());
       return {};
     }
-    auto end = std::make_shared<WhenAllEnded>([self = shared_from_this()] {
-      static_cast<void>(self->context_->backend->close());
-    });
+    auto end = std::make_shared<WhenAllEnded>(
+        [self = shared_from_this()] { static_cast<void>(self->context_->backend->close()); });
     // All stop at once, so that their time-outs run side by side.
     std::vector<bool> begun;
     for (const auto& topic : topics) begun.push_back(topic->begin_close());
@@ -99,9 +98,7 @@ class QueueImpl final : public QueueEngine, public std::enable_shared_from_this<
   }
 
  private:
-  [[nodiscard]] static std::unexpected<Error> closed() {
-    return fail(ErrorCode::queue_closed, "the queue is closed");
-  }
+  [[nodiscard]] static std::unexpected<Error> closed() { return fail(ErrorCode::queue_closed, "the queue is closed"); }
   [[nodiscard]] Error explain(Error error) const {
     if (error.source.empty()) error.source = context_->capabilities.name;
     return error;
@@ -129,9 +126,11 @@ Result<std::shared_ptr<Backend>> make_backend(const BackendContext& context) {
     return backend;
   }
   switch (context.config.storage_type) {
-    case StorageType::memory: return memory::make_backend(context);
+    case StorageType::memory:
+      return memory::make_backend(context);
     case StorageType::redis:
-    case StorageType::kafka: break;
+    case StorageType::kafka:
+      break;
   }
   return fail(ErrorCode::unsupported, "storage_type " + std::string(to_string(context.config.storage_type)) +
                                           ": this build has no such back end; use memory");
@@ -145,8 +144,7 @@ Result<std::shared_ptr<QueueEngine>> QueueEngine::open(Config config) {
   context->config = std::move(config);
   context->clock = context->config.clock ? context->config.clock : system_clock();
   context->logger = context->config.logger ? context->config.logger : default_logger();
-  auto backend =
-      make_backend({.config = context->config, .clock = context->clock, .logger = context->logger});
+  auto backend = make_backend({.config = context->config, .clock = context->clock, .logger = context->logger});
   if (!backend) return std::unexpected(std::move(backend.error()));
   context->backend = std::move(*backend);
   context->capabilities = context->backend->capabilities();

@@ -11,7 +11,7 @@ namespace {
 constinit thread_local const Runner* current_runner = nullptr;
 constinit thread_local void* current_worker = nullptr;
 
-constexpr auto kIdleLife = std::chrono::seconds(10);      // an idle thread ends after this
+constexpr auto kIdleLife = std::chrono::seconds(10);        // an idle thread ends after this
 constexpr Duration kLongestHold = std::chrono::minutes(1);  // an explicit delay beyond it gives up the order (D8)
 // Handlers quicker than this finish before another thread would be awake: work is not spread over threads then.
 constexpr double kFastNs = 10'000;
@@ -24,7 +24,6 @@ Runner::Runner(std::shared_ptr<ChannelCore> core, std::shared_ptr<void> owner, A
       handler_(std::move(handler)),
       settle_(core_),
       max_in_flight_(core_->policy().max_in_flight) {}
-
 
 void Runner::start() {
   jumps_ = core_->context->clock->on_jump([weak = weak_from_this()] {
@@ -68,12 +67,13 @@ bool Runner::ended() const {
   return stopping_ && live_ == 0;
 }
 
-// Somebody must be there to take what is ready or to fetch: wakes an idle worker or starts one.
+// Somebody must be there to take what is ready or to fetch: wakes an idle worker or starts one. One more than handlers
+// may run, since the one that fetches cannot be called back.
 void Runner::ensure_helper() {
   if (idle_count_ > wakeups_) {
     ++wakeups_;
     idle_.notify_one();
-  } else if (live_ < max_in_flight_) {
+  } else if (live_ <= max_in_flight_) {
     workers_.emplace_back();
     const auto it = std::prev(workers_.end());
     ++live_;
@@ -104,7 +104,8 @@ void Runner::measure(std::chrono::nanoseconds took) noexcept {
 void Runner::work(Workers::iterator me) {
   std::unique_lock lock(mutex_);
   for (;;) {
-    if (!stopping_ && !ready_.empty() && !core_->paused.load(std::memory_order_acquire)) {
+    const bool may_run = active_ < max_in_flight_ && !core_->paused.load(std::memory_order_acquire);
+    if (!stopping_ && !ready_.empty() && may_run) {
       Item item = std::move(ready_.front());
       ready_.pop_front();
       run(lock, *me, std::move(item));
@@ -188,12 +189,9 @@ Result<ProcessRsp> Runner::call_handler(Delivery&& delivery) {
   if (core_->context->config.interceptors.empty()) {
     return contain<ProcessRsp>([&] { return handler_(std::move(delivery)); });
   }
-  return contain<ProcessRsp>([&] {
-    EnvelopePtr message = std::move(delivery.message);
-    MessageView view(message, delivery.attempts);
-    const HandleCall call{.topic = core_->topic, .channel = core_->name, .message = view};
-    return intercept(0, call, message, delivery);
-  });
+  EnvelopePtr message = std::move(delivery.message);
+  MessageView view(message, delivery.attempts);
+  return intercept(0, {.topic = core_->topic, .channel = core_->name, .message = view}, message, delivery);
 }
 
 Result<ProcessRsp> Runner::intercept(std::size_t index, const HandleCall& call, EnvelopePtr& message,
@@ -201,56 +199,78 @@ Result<ProcessRsp> Runner::intercept(std::size_t index, const HandleCall& call, 
   const auto& interceptors = core_->context->config.interceptors;
   if (index == interceptors.size()) {
     delivery.message = message;
-    return handler_(std::move(delivery));
+    return contain<ProcessRsp>([&] { return handler_(std::move(delivery)); });
   }
-  return interceptors[index]->handle(call, [&] { return intercept(index + 1, call, message, delivery); });
+  return contain<ProcessRsp>(
+      [&] { return interceptors[index]->handle(call, [&] { return intercept(index + 1, call, message, delivery); }); });
 }
 
 // Stores the outcome of a handler, without the lock.
-void Runner::finish(Worker& me, const Item& item, Result<ProcessRsp> result) {
+void Runner::finish(const Worker& me, const Item& item, Result<ProcessRsp> result) {
   // Set by the timekeeper or by stop, who have settled the delivery then. Should that happen right after this look, the
   // second settlement of the two finds nothing to settle.
   if (me.given_up.load(std::memory_order_acquire)) return;
   if (!result) {
-    settle_failure(me, item, {}, std::move(result.error().message), true);
+    settle_failure(item, {}, std::move(result.error().message), true);
   } else if (result->dead_letter) {
-    settle_failure(me, item, {.reject = true}, std::move(result->reason), false);
+    settle_failure(item, {.reject = true}, std::move(result->reason), false);
   } else if (result->retry || result->retry_after) {
-    const Failure failure{.delay = result->retry_after ? std::optional(std::max(Duration(0), *result->retry_after))
-                                                       : std::nullopt,
-                          .skip_attempts = result->skip_attempts};
-    settle_failure(me, item, failure, std::move(result->reason), !failure.delay || *failure.delay <= kLongestHold);
+    const Failure failure{
+        .delay = result->retry_after ? std::optional(std::max(Duration(0), *result->retry_after)) : std::nullopt,
+        .skip_attempts = result->skip_attempts};
+    settle_failure(item, failure, std::move(result->reason), !failure.delay || *failure.delay <= kLongestHold);
   } else {
     settle_.ack(item.delivery.tag);
   }
 }
 
 // Settles a failed delivery. A keyed one that is to be retried stays here, so that the later ones of its key wait (D8).
-void Runner::settle_failure(Worker& me, const Item& item, const Failure& failure, std::string error, bool hold) {
+void Runner::settle_failure(const Item& item, const Failure& failure, std::string error, bool may_hold) {
   Settlement settlement = core_->settlement_for(item.delivery.tag, failure, std::move(error));
-  if (settlement.action == Settlement::Action::retry && !item.key.empty() && hold) {
-    Settlement keep{.tag = settlement.tag,
-                    .action = Settlement::Action::keep,
-                    .count_attempt = settlement.count_attempt};
-    if (core_->backend->settle({&keep, 1}) && keep.done) {
-      core_->count_settled(keep);
-      const std::int64_t due = core_->context->clock->now().tick_ms + settlement.delay.count();
-      const std::lock_guard lock(mutex_);
-      if (!stopping_ && !me.given_up.load(std::memory_order_relaxed)) {
-        held_.emplace(due, Item{.delivery = {.message = me.message, .tag = keep.tag, .attempts = keep.tag.attempts},
-                                .key = item.key,
-                                .again = true});
-        me.key.clear();  // the line of the key stays closed
-        wake_timekeeper();
-        return;
-      }
-      // The hold is over before it began. `keep` has counted the attempt.
-      settlement.tag = keep.tag;
-      settlement.count_attempt = false;
-      if (stopping_) settlement.action = Settlement::Action::give_back;
+  const bool keyed = settlement.action == Settlement::Action::retry && !item.key.empty();
+  if (keyed && may_hold && hold(item.delivery.tag, settlement)) return;
+  settle_.settle(std::move(settlement));
+}
+
+bool Runner::hold(DeliveryTag tag, const Settlement& retry) {
+  std::string key;
+  EnvelopePtr message;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto mine = std::ranges::find_if(
+        workers_, [&](const Worker& w) { return w.busy && !w.given_up && !w.key.empty() && w.tag == tag; });
+    if (mine == workers_.end() || stopping_ || retry.delay > kLongestHold) return false;
+    key = std::exchange(mine->key, {});
+    message = mine->message;
+  }
+  if (!keep(tag, retry, key, message)) {
+    const std::lock_guard lock(mutex_);
+    release_key(key);
+    ensure_helper();
+    return false;
+  }
+  return true;
+}
+
+// Keeps a failed delivery in flight here until its retry is due. False when it is not ours any more.
+bool Runner::keep(DeliveryTag tag, const Settlement& retry, const std::string& key, const EnvelopePtr& message) {
+  Settlement kept{.tag = tag, .action = Settlement::Action::keep, .count_attempt = retry.count_attempt};
+  if (!core_->backend->settle({&kept, 1}) || !kept.done) return false;
+  core_->count_settled(kept);
+  const std::int64_t due = core_->context->clock->now().tick_ms + retry.delay.count();
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stopping_) {
+      held_.emplace(due, Item{.delivery = {.message = message, .tag = kept.tag, .attempts = kept.tag.attempts},
+                              .key = key,
+                              .again = true});
+      wake_timekeeper();
+      return true;
     }
   }
-  settle_.settle(std::move(settlement));
+  // The hold is over before it began. `kept` has counted the attempt.
+  settle_.settle(Settlement{.tag = kept.tag, .action = Settlement::Action::give_back, .count_attempt = false});
+  return true;
 }
 
 // The next of a key may run.

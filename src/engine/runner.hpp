@@ -51,6 +51,9 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   [[nodiscard]] bool in_handler() const noexcept;
   /// Calls `action` once the calling thread's handler has ended and its outcome is stored. Only when in_handler().
   void after_handler(std::function<void()> action);
+  /// If `tag` is the delivery of a handler running here and has a key: keeps it here until `retry.delay` has passed and
+  /// with it the later messages of the key (D8). False = not done, `retry` is to be settled as any other.
+  bool hold(DeliveryTag tag, const Settlement& retry);
   /// To be called after the channel was paused or resumed.
   void pause_changed();
   /// Messages fetched that no handler has seen: they count as ready.
@@ -60,7 +63,7 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
  private:
   struct Item {
     Delivery delivery{};
-    std::string key{};  // empty = no order to keep
+    std::string key{};   // empty = no order to keep
     bool again = false;  // a held retry: must be admitted anew
   };
   /// The order of one key: one item is out (running, ready to run or held), the later ones wait.
@@ -69,10 +72,10 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   };
   struct Worker {
     std::thread thread;
-    bool busy = false;              // in the handler
+    bool busy = false;                  // in the handler
     std::atomic<bool> given_up{false};  // handler_timeout or stop: the outcome is decided, the result ignored
     DeliveryTag tag{};
-    EnvelopePtr message{};          // only of keyed items
+    EnvelopePtr message{};  // only of keyed items
     std::string key{};
     std::int64_t started_tick = 0;
     std::function<void()> after{};  // see after_handler
@@ -85,8 +88,9 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   void run(std::unique_lock<std::mutex>& lock, Worker& me, Item item);
   Result<ProcessRsp> call_handler(Delivery&& delivery);
   Result<ProcessRsp> intercept(std::size_t index, const HandleCall& call, EnvelopePtr& message, Delivery& delivery);
-  void finish(Worker& me, const Item& item, Result<ProcessRsp> result);
-  void settle_failure(Worker& me, const Item& item, const Failure& failure, std::string error, bool hold);
+  void finish(const Worker& me, const Item& item, Result<ProcessRsp> result);
+  void settle_failure(const Item& item, const Failure& failure, std::string error, bool may_hold);
+  bool keep(DeliveryTag tag, const Settlement& retry, const std::string& key, const EnvelopePtr& message);
   void release_key(const std::string& key);
   void measure(std::chrono::nanoseconds took) noexcept;
   void ensure_helper();
@@ -122,30 +126,30 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   std::stop_source fetch_stop_;
 
   mutable std::mutex mutex_;
-  std::condition_variable idle_;             // workers without work
-  std::condition_variable time_;             // the timekeeper
-  std::condition_variable_any ended_cv_;     // those who wait for the end
-  std::deque<Item> ready_;                   // to be run next
+  std::condition_variable idle_;          // workers without work
+  std::condition_variable time_;          // the timekeeper
+  std::condition_variable_any ended_cv_;  // those who wait for the end
+  std::deque<Item> ready_;                // to be run next
   std::unordered_map<std::string, KeyLine> keys_;
-  std::multimap<std::int64_t, Item> held_;   // keyed retries by due tick (D8)
-  std::size_t key_waiting_ = 0;              // in all KeyLines
+  std::multimap<std::int64_t, Item> held_;  // keyed retries by due tick (D8)
+  std::size_t key_waiting_ = 0;             // in all KeyLines
   Workers workers_;
-  std::list<std::thread> finished_;          // to be joined
+  std::list<std::thread> finished_;  // to be joined
   std::thread timekeeper_;
-  std::vector<Delivery> buffer_;             // of the fetching worker
-  int max_in_flight_ = 0;                    // fixed at start
-  int live_ = 0;                             // workers whose thread has not ended
+  std::vector<Delivery> buffer_;  // of the fetching worker
+  int max_in_flight_ = 0;         // fixed at start
+  int live_ = 0;                  // workers whose thread has not ended
   int idle_count_ = 0;
-  int wakeups_ = 0;                          // idle workers notified and not yet up
-  int active_ = 0;                           // handlers running
+  int wakeups_ = 0;  // idle workers notified and not yet up
+  int active_ = 0;   // handlers running
   bool fetching_ = false;
   bool stopping_ = false;
   bool timekeeper_on_ = false;
-  bool time_requested_ = false;              // the timekeeper must look again
-  bool watching_ = false;                    // look every millisecond for work that is stuck
-  bool quit_ = false;                        // the timekeeper must end
-  std::uint64_t runs_ = 0;                   // handlers started
-  std::uint64_t runs_seen_ = 0;              // at the timekeeper's last look
+  bool time_requested_ = false;  // the timekeeper must look again
+  bool watching_ = false;        // look every millisecond for work that is stuck
+  bool quit_ = false;            // the timekeeper must end
+  std::uint64_t runs_ = 0;       // handlers started
+  std::uint64_t runs_seen_ = 0;  // at the timekeeper's last look
   int fetch_failures_ = 0;
   std::int64_t renew_at_tick_ = 0;
   Speed speed_ = Speed::unknown;

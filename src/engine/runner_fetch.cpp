@@ -7,8 +7,8 @@
 namespace lrpc::queue::detail {
 namespace {
 
-constexpr std::size_t kMaxHeld = 1000;   // messages held for their key before fetching pauses (D8)
-constexpr std::size_t kMaxBatch = 128;   // deliveries of one receive
+constexpr std::size_t kMaxHeld = 1000;  // messages held for their key before fetching pauses (D8)
+constexpr std::size_t kMaxBatch = 128;  // deliveries of one receive
 
 }  // namespace
 
@@ -41,8 +41,7 @@ void Runner::fetch(std::unique_lock<std::mutex>& lock) {
   if (stopping_) {
     std::vector<Settlement> back;
     for (std::size_t i = 0; i < kept; ++i) {
-      back.push_back(
-          {.tag = buffer_[i].tag, .action = Settlement::Action::give_back, .count_attempt = false});
+      back.push_back({.tag = buffer_[i].tag, .action = Settlement::Action::give_back, .count_attempt = false});
       buffer_[i] = Delivery{};
     }
     lock.unlock();

@@ -28,8 +28,8 @@ Result<void> Runner::stop(std::optional<Duration> timeout) {
   begin_stop();
   if (await_stop(deadline_after(timeout.value_or(core_->policy().close_timeout)))) return {};
   return fail(ErrorCode::timeout, "a handler of channel " + core_->name + " of topic " + core_->topic +
-                                                   " still runs; its message was given back and its result will be "
-                                                   "ignored (close_timeout)");
+                                      " still runs; its message was given back and its result will be "
+                                      "ignored (close_timeout)");
 }
 
 Result<void> Runner::wait(const std::stop_token& stop) {

@@ -75,9 +75,8 @@ std::vector<Settlement> Runner::expire_handlers(std::int64_t now_tick) {
   for (Worker& worker : workers_) {
     if (!worker.busy || worker.given_up || now_tick < worker.started_tick + limit.count()) continue;
     worker.given_up = true;
-    expired.push_back(core_->settlement_for(worker.tag, {},
-                                            "the handler ran longer than handler_timeout (" +
-                                                std::to_string(limit.count()) + " ms)"));
+    expired.push_back(core_->settlement_for(
+        worker.tag, {}, "the handler ran longer than handler_timeout (" + std::to_string(limit.count()) + " ms)"));
     if (!worker.key.empty()) {
       release_key(worker.key);
       worker.key.clear();

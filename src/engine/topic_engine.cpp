@@ -39,8 +39,9 @@ Result<std::shared_ptr<ChannelEngine>> TopicImpl::open_channel(std::string_view 
     const std::shared_ptr<ChannelImpl>& channel = it->second;
     const ChannelLife life = channel->core().life.load();
     if (life == ChannelLife::closing) {
-      return fail(ErrorCode::channel_closed, "channel " + channel->name() + " of topic " + name_ +
-                                                 " is still closing; open it again when close has returned",
+      return fail(ErrorCode::channel_closed,
+                  "channel " + channel->name() + " of topic " + name_ +
+                      " is still closing; open it again when close has returned",
                   true);
     }
     if (life == ChannelLife::open) {
@@ -58,16 +59,16 @@ Result<std::shared_ptr<ChannelEngine>> TopicImpl::open_channel(std::string_view 
   auto backend = backend_->open_channel(std::string(name), policy, config != nullptr);
   if (!backend) return std::unexpected(explain(std::move(backend.error())));
   auto core = std::make_shared<ChannelCore>(context_, name_, std::string(name), type_, std::move(*backend), policy);
-  auto channel = std::make_shared<ChannelImpl>(std::move(core), config == nullptr,
-                                               [weak = weak_from_this()](ChannelImpl* ended) {
-                                                 const auto self = weak.lock();
-                                                 if (!self) return;
-                                                 const std::lock_guard inner(self->mutex_);
-                                                 const auto found = self->channels_.find(ended->name());
-                                                 if (found != self->channels_.end() && found->second.get() == ended) {
-                                                   self->channels_.erase(found);
-                                                 }
-                                               });
+  auto channel =
+      std::make_shared<ChannelImpl>(std::move(core), config == nullptr, [weak = weak_from_this()](ChannelImpl* ended) {
+        const auto self = weak.lock();
+        if (!self) return;
+        const std::lock_guard inner(self->mutex_);
+        const auto found = self->channels_.find(ended->name());
+        if (found != self->channels_.end() && found->second.get() == ended) {
+          self->channels_.erase(found);
+        }
+      });
   channels_.emplace(name, channel);
   return channel;
 }

@@ -80,8 +80,8 @@ class TopicImpl final : public TopicEngine, public std::enable_shared_from_this<
   std::atomic<bool> open_{true};
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<ChannelImpl>, std::less<>> channels_;  // open, closing or deleted here
-  std::vector<std::shared_ptr<ChannelImpl>> closing_;                           // whose close we have begun
-  std::shared_ptr<AsyncPublisher> async_;                                       // since the first pub_async
+  std::vector<std::shared_ptr<ChannelImpl>> closing_;                          // whose close we have begun
+  std::shared_ptr<AsyncPublisher> async_;                                      // since the first pub_async
 };
 
 }  // namespace lrpc::queue::detail

@@ -24,8 +24,8 @@ Result<std::string> TopicImpl::publish(EnvelopePtr message, const PubOptions* op
     if (auto result = publish_hooked(one, options, ids); !result) return std::unexpected(std::move(result.error()));
     return std::move(ids.front());
   }
-  Result<Outgoing> out = prepare(std::move(message), options, policy_, name_, context_->capabilities.serializes,
-                                 time_for(options));
+  Result<Outgoing> out =
+      prepare(std::move(message), options, policy_, name_, context_->capabilities.serializes, time_for(options));
   if (!out) return std::unexpected(std::move(out.error()));
   std::string id = out->message->id();
   if (auto result = send({&*out, 1}, options); !result) return std::unexpected(std::move(result.error()));
@@ -39,7 +39,8 @@ Result<std::vector<std::string>> TopicImpl::publish_batch(std::vector<EnvelopePt
   std::vector<std::string> ids;
   if (messages.empty()) return ids;
   if (hooked()) {
-    if (auto result = publish_hooked(messages, options, ids); !result) return std::unexpected(std::move(result.error()));
+    if (auto result = publish_hooked(messages, options, ids); !result)
+      return std::unexpected(std::move(result.error()));
     return ids;
   }
   auto batch = prepare_all(messages, options);
@@ -63,14 +64,15 @@ Result<std::vector<Outgoing>> TopicImpl::prepare_all(std::vector<EnvelopePtr>& m
 }
 
 Result<void> TopicImpl::send(std::span<Outgoing> batch, const PubOptions* options) {
-  const Duration timeout = options != nullptr && options->timeout ? *options->timeout
-                                                                  : context_->capabilities.publish_timeout;
+  const Duration timeout =
+      options != nullptr && options->timeout ? *options->timeout : context_->capabilities.publish_timeout;
   auto result = backend_->publish(batch, timeout);
   if (!result) return std::unexpected(explain(std::move(result.error())));
   return result;
 }
 
-// The way of a publish when somebody looks on: interceptors see the messages with their ids, before encoding.
+// The way of a publish when somebody looks on: interceptors see the messages as they will be published, before
+// encoding.
 Result<void> TopicImpl::publish_hooked(std::vector<EnvelopePtr>& messages, const PubOptions* options,
                                        std::vector<std::string>& ids) {
   const auto begin = std::chrono::steady_clock::now();
@@ -79,18 +81,25 @@ Result<void> TopicImpl::publish_hooked(std::vector<EnvelopePtr>& messages, const
   views.reserve(messages.size());
   for (EnvelopePtr& message : messages) {
     if (!message) return fail(ErrorCode::invalid_argument, "topic " + name_ + ": a moved-from message");
-    if (!message->has_id()) message.writable().set_id(MessageId::generate(now.wall_ms));
+    Envelope& m = message.writable();
+    if (!m.has_id()) m.set_id(MessageId::generate(now.wall_ms));
+    if (m.timestamp() == 0) m.set_timestamp(now.wall_s());
+    if (options != nullptr && !options->key.empty()) m.set_key(options->key);
+    if (options != nullptr) {
+      for (const auto& [name, value] : options->headers) m.set_header(name, value);
+    }
     views.emplace_back(message);
   }
+  PubOptions rest = options != nullptr ? *options : PubOptions{};  // what the interceptors have not seen yet
+  rest.key.clear();
+  rest.headers.clear();
   const std::size_t count = messages.size();
   const PublishCall call{.topic = name_, .messages = views};
-  const Result<void> result = contain<void>([&] {
-    return intercept(0, call, [&]() -> Result<void> {
-      auto batch = prepare_all(messages, options);
-      if (!batch) return std::unexpected(std::move(batch.error()));
-      for (const Outgoing& out : *batch) ids.push_back(out.message->id());
-      return send(*batch, options);
-    });
+  const Result<void> result = intercept(0, call, [&]() -> Result<void> {
+    auto batch = prepare_all(messages, &rest);
+    if (!batch) return std::unexpected(std::move(batch.error()));
+    for (const Outgoing& out : *batch) ids.push_back(out.message->id());
+    return send(*batch, &rest);
   });
   context_->observe([&](Observer& o) {
     o.published(name_, count, result ? nullptr : &result.error(), std::chrono::steady_clock::now() - begin);
@@ -106,7 +115,8 @@ Result<void> TopicImpl::intercept(std::size_t index, const PublishCall& call,
                                   const std::function<Result<void>()>& publish) {
   const auto& interceptors = context_->config.interceptors;
   if (index == interceptors.size()) return publish();
-  return interceptors[index]->publish(call, [&] { return intercept(index + 1, call, publish); });
+  return contain<void>(
+      [&] { return interceptors[index]->publish(call, [&] { return intercept(index + 1, call, publish); }); });
 }
 
 std::shared_ptr<AsyncPublisher> TopicImpl::async() {
@@ -120,18 +130,23 @@ std::shared_ptr<AsyncPublisher> TopicImpl::async() {
 Result<void> TopicImpl::publish_async(EnvelopePtr message, const PubOptions& options, PublishCallback callback) {
   if (!is_open()) return closed();
   if (auto ok = check_options(options); !ok) return ok;
-  const Instant now = time_for(&options);
-  if (!message) return fail(ErrorCode::invalid_argument, "topic " + name_ + ": a moved-from message");
-  if (!message->has_id()) message.writable().set_id(MessageId::generate(now.wall_ms));
-  std::vector<MessageView> views{MessageView(message)};
-  return contain<void>([&] {
-    return intercept(0, {.topic = name_, .messages = views}, [&]() -> Result<void> {
-      Result<Outgoing> out = prepare(std::move(message), &options, policy_, name_, context_->capabilities.serializes, now);
-      if (!out) return std::unexpected(std::move(out.error()));
-      return async()->submit(std::move(*out), options.timeout.value_or(context_->capabilities.publish_timeout),
-                             std::move(callback));
-    });
-  });
+  const Duration timeout = options.timeout.value_or(context_->capabilities.publish_timeout);
+  if (!context_->config.interceptors.empty()) {
+    auto alone = [self = shared_from_this(), message = std::move(message), options]() mutable -> Result<std::string> {
+      std::vector<EnvelopePtr> one;
+      one.push_back(std::move(message));
+      std::vector<std::string> ids;
+      if (auto result = self->publish_hooked(one, &options, ids); !result) {
+        return std::unexpected(std::move(result.error()));
+      }
+      return std::move(ids.front());
+    };
+    return async()->submit(std::move(alone), timeout, std::move(callback));
+  }
+  Result<Outgoing> out =
+      prepare(std::move(message), &options, policy_, name_, context_->capabilities.serializes, time_for(&options));
+  if (!out) return std::unexpected(std::move(out.error()));
+  return async()->submit(std::move(*out), timeout, std::move(callback));
 }
 
 Result<void> TopicImpl::flush(Duration timeout) {

@@ -186,8 +186,7 @@ void MemoryChannel::settle_one(Settlement& settlement, Slot& slot, Instant now, 
       settlement.tag = store.keep(slot, settlement.count_attempt, lease_end(now.tick_ms), now.tick_ms);
       break;
     case Settlement::Action::dead_letter:
-      state_->dropped +=
-          store.bury(slot, settlement.reason, std::move(settlement.error), now.wall_ms, dead_letter_limit_);
+      state_->dropped += store.bury(slot, settlement, now.wall_ms, dead_letter_limit_);
       break;
     case Settlement::Action::drop:
       garbage.emplace_back(store.remove(slot), 1);

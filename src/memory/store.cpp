@@ -183,12 +183,11 @@ DeliveryTag Store::keep(Slot& slot, bool count_attempt, std::int64_t lease_end, 
   return {.slot = slot.number, .generation = slot.generation, .attempts = slot.attempts};
 }
 
-std::int64_t Store::bury(Slot& slot, DeadReason reason, std::string error, std::int64_t now_wall_ms,
-                         std::int64_t limit) {
-  const int attempts = slot.attempts;
+std::int64_t Store::bury(Slot& slot, Settlement& settlement, std::int64_t now_wall_ms, std::int64_t limit) {
+  const int attempts = slot.attempts - (settlement.count_attempt ? 0 : 1);
   DeadRecord record{.message = EnvelopePtr::adopt(remove(slot)),
-                    .reason = reason,
-                    .error = std::move(error),
+                    .reason = settlement.reason,
+                    .error = std::move(settlement.error),
                     .attempts = attempts,
                     .first_at_ms = 0,
                     .last_at_ms = now_wall_ms};

@@ -77,7 +77,7 @@ class Store {
   /// Starts the next delivery without leaving the holder; returns its tag.
   DeliveryTag keep(Slot& slot, bool count_attempt, std::int64_t lease_end, std::int64_t now_tick);
   /// Returns how many dead letters had to go for the limit.
-  std::int64_t bury(Slot& slot, DeadReason reason, std::string error, std::int64_t now_wall_ms, std::int64_t limit);
+  std::int64_t bury(Slot& slot, Settlement& settlement, std::int64_t now_wall_ms, std::int64_t limit);
   void renew(Slot& slot, std::int64_t lease_end, std::int64_t now_tick);
   /// Gives all deliveries back, in their order, attempts counted.
   void give_back_all();

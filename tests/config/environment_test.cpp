@@ -101,7 +101,7 @@ TEST(Environment, WrongValuesNameVariableKeyFoundAndAllowed) {
   }
   for (const char* text : {"", "yes", "TRUE", "2", "on", "true "}) expect("limit_next", text, "true, false, 1 or 0");
   for (const char* text : {"", "-1", "-1s", "30 s", "1e999", "inf", "nan", "infinity", "30sec"}) {
-    expect("retry_delay", text, "a duration from 0s to 876600h");
+    expect("retry_delay", text, "a duration of 0s or more");
   }
   for (const char* text : {"", "0.9", "inf", "nan", "2x", "0x2"}) {
     expect("backoff.multiplier", text, "a finite number of at least 1");

@@ -83,7 +83,7 @@ TEST(Load, EmptyFileIsTheDefaults) {
   EXPECT_TRUE(load_text("x.toml", "# nothing\n"));
 }
 
-TEST(Load, ReadsDoesNotReadTheEnvironment) {
+TEST(Load, DoesNotReadTheEnvironment) {
   const Environment environment{{"LRPC_QUEUE_MAX_RETRIES", "9"}, {"LRPC_QUEUE_NONSENSE", "1"}};
   const Result<Config> config = load_text("x.json", "{}");
   ASSERT_TRUE(config);
@@ -156,11 +156,10 @@ TEST(Load, WrongTypesNameKeyFoundAndAllowed) {
   expect(R"({"max_msg_size": 99999999999999999999})", "max_msg_size", "1e+20", "an integer");
   expect(R"({"limit_next": 1})", "limit_next", "1", "true or false");
   expect(R"({"limit_next": "true"})", "limit_next", R"("true")", "true or false");
-  expect(R"({"retry_delay": "5"})", "retry_delay", R"("5")", "a duration from 0s to 876600h");
+  expect(R"({"retry_delay": "5"})", "retry_delay", R"("5")", "a duration of 0s or more");
   expect(R"({"retry_delay": -5})", "retry_delay", "-5", "a duration");
   expect(R"({"retry_delay": true})", "retry_delay", "true", "a duration");
-  expect(R"({"ack_timeout": 0})", "ack_timeout", "0", "a duration from 1ms");
-  expect(R"({"message_ttl": "876601h"})", "message_ttl", R"("876601h")", "a duration");
+  expect(R"({"ack_timeout": 0})", "ack_timeout", "0", "a duration of 1ms or more");
   expect(R"({"storage_type": "Redis"})", "storage_type", R"("Redis")", "one of memory, redis, kafka");
   expect(R"({"storage_type": 1})", "storage_type", "1", "one of");
   expect(R"({"storage_type": null})", "storage_type", "null", "one of");

@@ -57,10 +57,8 @@ void check_shared_fields() {
   expect_invalid<C>([](C& c) { c.max_retries = -2; }, "max_retries: found -2, allowed: an integer from -1");
   expect_invalid<C>([](C& c) { c.max_retries = std::numeric_limits<int>::min(); }, "max_retries");
   expect_valid<C>([](C& c) { c.retry_delay = 0ms; });
-  expect_valid<C>([](C& c) { c.retry_delay = kHundredYears; });
-  expect_invalid<C>([](C& c) { c.retry_delay = -1ms; }, "retry_delay: found -1ms, allowed: a duration from 0s to");
-  expect_invalid<C>([](C& c) { c.retry_delay = kHundredYears + 1ms; }, "retry_delay");
-  expect_invalid<C>([](C& c) { c.retry_delay = Duration::max(); }, "retry_delay");
+  expect_invalid<C>([](C& c) { c.retry_delay = -1ms; }, "retry_delay: found -1ms, allowed: a duration of 0s or more");
+  expect_valid<C>([](C& c) { c.retry_delay = Duration::max(); });  // means the longest that is ever used
   expect_invalid<C>([](C& c) { c.retry_delay = Duration::min(); }, "retry_delay");
   expect_valid<C>([](C& c) { c.message_ttl = 0ms; });
   expect_invalid<C>([](C& c) { c.message_ttl = -1ms; }, "message_ttl");
@@ -68,7 +66,7 @@ void check_shared_fields() {
   expect_invalid<C>([](C& c) { c.max_in_flight = 0; }, "max_in_flight: found 0, allowed: an integer from 1");
   expect_invalid<C>([](C& c) { c.max_in_flight = -1; }, "max_in_flight");
   expect_valid<C>([](C& c) { c.ack_timeout = 1ms; });
-  expect_invalid<C>([](C& c) { c.ack_timeout = 0ms; }, "ack_timeout: found 0s, allowed: a duration from 1ms");
+  expect_invalid<C>([](C& c) { c.ack_timeout = 0ms; }, "ack_timeout: found 0s, allowed: a duration of 1ms or more");
   expect_valid<C>([](C& c) { c.backoff = Backoff{.multiplier = 1e9, .max_delay = 0ms}; });
   expect_invalid<C>([](C& c) { c.backoff = Backoff{.multiplier = 0.999}; }, "backoff.multiplier: found 0.999");
   expect_invalid<C>([](C& c) { c.backoff = Backoff{.multiplier = std::numeric_limits<double>::infinity()}; },

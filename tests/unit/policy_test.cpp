@@ -299,7 +299,7 @@ TEST(DecideFailure, HoldsForAllInputs) {
       ASSERT_EQ(decision.action, Action::retry);
       ASSERT_GE(decision.delay.count(), 0);
       ASSERT_EQ(decision.delay,
-                failure.delay ? std::max(*failure.delay, Duration(0)) : retry_delay(policy, attempts, draw));
+                failure.delay ? std::clamp(*failure.delay, Duration(0), kLongest) : retry_delay(policy, attempts, draw));
     }
   }
 }

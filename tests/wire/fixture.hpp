@@ -53,8 +53,8 @@ std::string_view error_of(const Result<T>& result) {
 }
 
 /// Whether `condition` becomes true in time.
-inline bool eventually(const std::function<bool()>& condition) {
-  for (const Stopwatch watch; watch.elapsed() < kPatience;) {
+inline bool eventually(const std::function<bool()>& condition, Duration limit = kPatience) {
+  for (const Stopwatch watch; watch.elapsed() < limit;) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
@@ -100,7 +100,8 @@ class WireTest : public testing::Test {
     for (Duration passed{0}; passed < total; passed += kStep) {
       clock_->advance(kStep);
       // A holder renews well before the lease ends, not at every step: three steps without a renewal are half a lease.
-      const bool now = eventually_soon([&] { return client.link->calls(Op::touch) > renewed; }, idle >= 3);
+      const bool now =
+          eventually([&] { return client.link->calls(Op::touch) > renewed; }, idle >= 3 ? kPatience : kMoment);
       idle = now ? 0 : idle + 1;
       renewed = client.link->calls(Op::touch);
     }
@@ -110,15 +111,6 @@ class WireTest : public testing::Test {
   const std::shared_ptr<WireServer> server_ = std::make_shared<WireServer>(clock_);
 
  private:
-  static bool eventually_soon(const std::function<bool()>& condition, bool due) {
-    const Duration limit = due ? kPatience : kMoment;
-    for (const Stopwatch watch; watch.elapsed() < limit;) {
-      if (condition()) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return condition();
-  }
-
   std::uint64_t seed_ = 0;
 };
 

@@ -96,7 +96,7 @@ struct Settlement {
   };
   DeliveryTag tag{};
   Action action = Action::retry;
-  bool count_attempt = true;  ///< False: the next delivery has the number of this one (D6).
+  bool count_attempt = true;  ///< False: the next delivery has the number of this one (D6), a dead letter one less.
   Duration delay{0};
   DeadReason reason = DeadReason::max_retries;
   std::string error{};

@@ -15,6 +15,9 @@
 
 namespace lrpc::queue {
 
+/// Longer durations are legal and mean this one, 100 years: sums with any present time cannot overflow.
+inline constexpr Duration kLongest = std::chrono::hours(24) * 36525;
+
 /// Settings of a topic after inheritance.
 struct TopicPolicy {
   Duration message_ttl = std::chrono::hours(24);
