@@ -20,7 +20,6 @@ using testing::HasSubstr;
 using testing::Not;
 using namespace std::chrono_literals;
 
-constexpr Duration kHundredYears = 24h * 36525;
 
 template <class C>
 void expect_valid(const std::function<void(C&)>& change) {
