@@ -52,8 +52,9 @@ Process::Process(const std::vector<std::string>& arguments, const Start& start) 
   std::vector<std::string> words{LRPC_QUEUE_CLI};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<std::string> variables = start.environment;
-  const char* const path = std::getenv("PATH");
-  variables.push_back(std::string("PATH=") + (path != nullptr ? path : "/usr/bin:/bin"));
+  for (const char* const name : {"PATH", "ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"}) {
+    if (const char* const value = std::getenv(name)) variables.push_back(std::string(name) + "=" + value);
+  }
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);

@@ -26,7 +26,7 @@ struct RunResult {
 
 /// What a program is started with besides its arguments.
 struct Start {
-  std::vector<std::string> environment{};  ///< "NAME=value"; besides these it has only PATH.
+  std::vector<std::string> environment{};  ///< "NAME=value"; besides these PATH and sanitizer options.
   std::optional<std::string> out_file{};   ///< Where stdout goes instead of being collected.
   bool terminal = false;                   ///< stderr is a pseudo-terminal.
   bool closed_output = false;              ///< stdout is a pipe whose reader has gone.

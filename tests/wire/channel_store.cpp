@@ -2,6 +2,7 @@
 #include "channel_store.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include <lrpc/queue/policy.hpp>
 
@@ -17,7 +18,15 @@ std::int64_t later(std::int64_t base, Duration by) {
   return ms > ChannelStore::kNever - base ? ChannelStore::kNever : base + ms;
 }
 
+// Tags of different channels differ, so that one is good for its own channel only.
+std::uint64_t first_generation() {
+  static std::atomic<std::uint64_t> channels{0};
+  return (channels.fetch_add(1) + 1) << 40U;
+}
+
 }  // namespace
+
+ChannelStore::ChannelStore() : next_generation_(first_generation()) {}
 
 void ChannelStore::to_ready(std::uint64_t slot, Entry& entry, std::uint64_t order) {
   entry.state = State::ready;
@@ -155,7 +164,7 @@ void ChannelStore::bury(std::uint64_t slot, Entry& entry, Settlement& settlement
                                    .frame = entry.frame,
                                    .reason = settlement.reason,
                                    .error = std::move(settlement.error),
-                                   .attempts = before + entry.deliveries,
+                                   .attempts = before + entry.deliveries - (settlement.count_attempt ? 0 : 1),
                                    .last_at_ms = now.wall_ms});
   erase(slot);
   while (dead_.size() > static_cast<std::size_t>(std::max<std::int64_t>(limit, 0))) {

@@ -55,6 +55,8 @@ class ChannelStore {
     std::int64_t limit = 0;
   };
 
+  ChannelStore();
+
   void add(Frame frame, Instant now, Duration delay);
   /// Whether `messages` more fit below `limit`, after dropping oldest ready ones if that is allowed.
   [[nodiscard]] bool fits(std::size_t messages, std::int64_t limit, bool drop_oldest, Instant now);
@@ -113,7 +115,7 @@ class ChannelStore {
   std::map<std::uint64_t, Dead> dead_;                        // number -> dead letter
   std::uint64_t next_slot_ = 1;
   std::uint64_t next_order_ = 1;
-  std::uint64_t next_generation_ = 1;
+  std::uint64_t next_generation_;
   std::uint64_t next_dead_ = 1;
   std::int64_t dropped_ = 0;
 };

@@ -131,7 +131,7 @@ Result<Writer> requeue(ChannelStore& store, Reader& in, Instant now) {
 }  // namespace
 
 Bytes WireServer::handle(std::span<const std::byte> request) {
-  Call call{.in = Reader(request)};
+  Call call{.in = Reader(request), .now = clock_->now()};
   const auto op = call.in.u8();
   call.session = call.in.u64();
   Bytes reply;

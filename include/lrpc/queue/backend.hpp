@@ -32,6 +32,7 @@
 /// - After `close()` of an object returned, calls begun before have finished and later ones give the closed error of
 ///   that object (topic_closed, channel_closed, queue_closed); closing twice is fine. After a channel's deletion its
 ///   objects give `channel_not_found`, blocked receives included.
+/// - The tags of different channels differ, so that a delivery of one channel is unknown to another (D10).
 /// - Nothing throws.
 ///
 /// To use a back end of your own, set `Config::backend_factory`; to prove it, run the conformance suite
