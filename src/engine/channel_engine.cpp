@@ -55,6 +55,7 @@ Result<std::size_t> ChannelImpl::take(std::span<Delivery> out, std::optional<Dur
   const ChannelPolicy& policy = core_->policy();
   ReceiveOptions options{.stop = stop, .limit = policy.limit_next ? policy.max_in_flight : 0};
   std::optional<SteadyTime> deadline;  // read the clock only when there is something to wait for
+  int failures = 0;
   for (;;) {
     if (stop.stop_requested()) return fail(ErrorCode::cancelled, "next was cancelled by its stop token");
     if (!is_open()) return closed();
@@ -67,8 +68,11 @@ Result<std::size_t> ChannelImpl::take(std::span<Delivery> out, std::optional<Dur
     Result<std::size_t> n = core_->backend->receive(out, options);
     if (!n) {
       if (!is_open()) return closed();
+      if (!deadline) deadline = options.deadline = deadline_after(timeout);
+      if (patient && wait_out(n.error(), *deadline, stop, failures++)) continue;
       return explain(std::move(n.error()), "receiving");
     }
+    failures = 0;
     if (*n > 0) {
       const std::size_t kept = core_->admit(out.first(*n));
       if (kept == 0) continue;
@@ -82,6 +86,19 @@ Result<std::size_t> ChannelImpl::take(std::span<Delivery> out, std::optional<Dur
       return no_message();
     }
   }
+}
+
+// A consumer goes on by itself when the line breaks (D22): waits a little before the next try, jittered, doubling from
+// 50 ms to about 2 s. False when the error is of another kind or the deadline comes first.
+bool ChannelImpl::wait_out(Error& error, SteadyTime deadline, const std::stop_token& stop, int failures) {
+  if (error.code != ErrorCode::unavailable && error.code != ErrorCode::outcome_unknown) return false;
+  const auto now = std::chrono::steady_clock::now();
+  if (now >= deadline) return false;
+  const double pause_ms = (50 << std::min(failures, 5)) * (0.5 + random_unit());
+  std::unique_lock lock(mutex_);
+  changed_.wait_until(lock, stop, std::min(deadline, now + Duration(static_cast<std::int64_t>(pause_ms))),
+                      [this] { return !is_open(); });
+  return true;
 }
 
 // False when the deadline came first. Also returns on close and stop, for the caller to look.
@@ -213,7 +230,8 @@ Result<void> ChannelImpl::touch_many(std::span<const DeliveryTag> tags,
   if (lease && lease->count() <= 0) return fail(ErrorCode::invalid_argument, "touch: the lease must be more than 0");
   const auto done = std::make_unique<bool[]>(tags.size());
   const std::span<bool> flags(done.get(), tags.size());
-  if (auto result = core_->backend->touch(tags, std::min(lease.value_or(core_->policy().ack_timeout), kLongest), flags); !result) {
+  if (auto result = core_->backend->touch(tags, std::min(lease.value_or(core_->policy().ack_timeout), kLongest), flags);
+      !result) {
     return explain(std::move(result.error()), "touch");
   }
   return report(flags, id_of);
@@ -318,21 +336,23 @@ Result<void> ChannelImpl::finish_close(std::shared_ptr<void> parent) {
     all = runner->await_stop(close_deadline_) && all;
     if (runner->in_handler()) mine = runner;
   }
+  Result<void> ended;
   if (mine) {
     // This handler's ack must still count (D20): the channel ends when it has.
-    mine->after_handler([self = shared_from_this(), parent = std::move(parent)] { self->end(); });
+    mine->after_handler([self = shared_from_this(), parent = std::move(parent)] { static_cast<void>(self->end()); });
   } else {
-    end();
+    ended = end();
     parent.reset();
   }
-  if (all) return {};
+  if (all) return ended;
   return fail(ErrorCode::timeout, "channel " + core_->name + " of topic " + core_->topic +
                                       " was closed while a handler still runs (close_timeout): its message was given "
                                       "back and its result will be ignored");
 }
 
-void ChannelImpl::end() {
-  static_cast<void>(core_->backend->close());  // nothing to be done about a failure: leases bring everything back
+// What a dead line kept from being given back comes back by its lease; the caller is told.
+Result<void> ChannelImpl::end() {
+  Result<void> closed = core_->backend->close();
   ChannelLife expected = ChannelLife::closing;
   core_->life.compare_exchange_strong(expected, ChannelLife::closed);
   forget_(this);
@@ -343,6 +363,8 @@ void ChannelImpl::end() {
     runners.swap(runners_);
   }
   changed_.notify_all();
+  if (!closed) return explain(std::move(closed.error()), "giving back what was not settled");
+  return {};
 }
 
 Result<void> ChannelImpl::await_end() {

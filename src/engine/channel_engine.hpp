@@ -69,7 +69,8 @@ class ChannelImpl final : public ChannelEngine, public std::enable_shared_from_t
  private:
   Result<std::size_t> take(std::span<Delivery> out, std::optional<Duration> timeout, const std::stop_token& stop);
   bool wait_for_resume(const std::optional<SteadyTime>& deadline, const std::stop_token& stop);
-  void end();
+  Result<void> end();
+  bool wait_out(Error& error, SteadyTime deadline, const std::stop_token& stop, int failures);
   [[nodiscard]] std::vector<std::shared_ptr<Runner>> runners();
   [[nodiscard]] bool is_open() const noexcept {
     return core_->life.load(std::memory_order_acquire) == ChannelLife::open;

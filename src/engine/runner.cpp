@@ -150,9 +150,14 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item item) {
   if (core_->policy().handler_timeout.count() > 0 || core_->context->capabilities.renew_leases) wake_timekeeper();
   lock.unlock();
 
-  // A held retry may have expired meanwhile.
   std::chrono::nanoseconds took{-1};
-  if (!item.again || core_->admit({&item.delivery, 1}) == 1) {
+  const bool runs = !item.again || ready_again(item);
+  const bool held_anew = !runs && item.key.empty();
+  if (item.again && runs) {
+    const std::lock_guard inner(mutex_);
+    me.tag = item.delivery.tag;
+  }
+  if (runs) {
     core_->count_delivered({&item.delivery, 1});
     const bool clocked = timed || core_->context->config.observer != nullptr;
     const SteadyTime begin = clocked ? std::chrono::steady_clock::now() : SteadyTime{};
@@ -170,7 +175,7 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item item) {
 
   lock.lock();
   if (timed && took.count() >= 0) measure(took);
-  if (!me.key.empty()) release_key(me.key);  // still set: neither held nor timed out
+  if (!me.key.empty() && !held_anew) release_key(me.key);  // still set: neither held nor timed out
   me.busy = false;
   me.key.clear();
   me.message = EnvelopePtr{};
@@ -243,34 +248,71 @@ bool Runner::hold(DeliveryTag tag, const Settlement& retry) {
     key = std::exchange(mine->key, {});
     message = mine->message;
   }
-  if (!keep(tag, retry, key, message)) {
+  Item item{.delivery = {.message = std::move(message), .tag = tag, .attempts = tag.attempts},
+            .key = std::move(key),
+            .again = true,
+            .keep = Settlement{.tag = tag, .action = Settlement::Action::keep, .count_attempt = retry.count_attempt}};
+  if (tell_keep(item) == Kept::lost) {
     const std::lock_guard lock(mutex_);
-    release_key(key);
+    release_key(item.key);
     ensure_helper();
     return false;
   }
+  hold_until(std::move(item), retry.delay);
   return true;
 }
 
-// Keeps a failed delivery in flight here until its retry is due. False when it is not ours any more.
-bool Runner::keep(DeliveryTag tag, const Settlement& retry, const std::string& key, const EnvelopePtr& message) {
-  Settlement kept{.tag = tag, .action = Settlement::Action::keep, .count_attempt = retry.count_attempt};
-  if (!core_->backend->settle({&kept, 1}) || !kept.done) return false;
-  core_->count_settled(kept);
-  const std::int64_t due = core_->context->clock->now().tick_ms + retry.delay.count();
+// Tells the back end that a failed delivery stays in flight here. `later` when it cannot be reached: the item stays
+// held all the same, its lease is renewed, and the back end is told before the next run.
+Runner::Kept Runner::tell_keep(Item& item) {
+  Settlement& keep = *item.keep;
+  if (const auto result = core_->backend->settle({&keep, 1}); !result) {
+    const ErrorCode code = result.error().code;
+    return code == ErrorCode::unavailable || code == ErrorCode::outcome_unknown || code == ErrorCode::timeout
+               ? Kept::later
+               : Kept::lost;
+  }
+  if (!keep.done) return Kept::lost;
+  core_->count_settled(keep);
+  item.delivery.tag = keep.tag;
+  item.delivery.attempts = keep.tag.attempts;
+  item.keep.reset();
+  return Kept::yes;
+}
+
+void Runner::hold_until(Item item, Duration delay) {
+  const std::int64_t due = core_->context->clock->now().tick_ms + delay.count();
   {
     const std::lock_guard lock(mutex_);
     if (!stopping_) {
-      held_.emplace(due, Item{.delivery = {.message = message, .tag = kept.tag, .attempts = kept.tag.attempts},
-                              .key = key,
-                              .again = true});
+      held_.emplace(due, std::move(item));
       wake_timekeeper();
-      return true;
+      return;
     }
   }
-  // The hold is over before it began. `kept` has counted the attempt.
-  settle_.settle(Settlement{.tag = kept.tag, .action = Settlement::Action::give_back, .count_attempt = false});
-  return true;
+  // The hold is over before it began. A `keep` that was stored has counted the attempt.
+  settle_.settle(Settlement{
+      .tag = item.delivery.tag, .action = Settlement::Action::give_back, .count_attempt = item.keep.has_value()});
+}
+
+// Whether a held retry may run now: the back end knows of it and it has not expired. If not it is settled, or held
+// anew.
+bool Runner::ready_again(Item& item) {
+  if (item.keep) {
+    switch (tell_keep(item)) {
+      case Kept::later: {
+        constexpr Duration kPause{100};
+        Item waiting = std::exchange(item, Item{});
+        hold_until(std::move(waiting), kPause);
+        return false;
+      }
+      case Kept::lost:
+        return false;
+      case Kept::yes:
+        break;
+    }
+  }
+  return core_->admit({&item.delivery, 1}) == 1;
 }
 
 // The next of a key may run.

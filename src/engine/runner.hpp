@@ -63,8 +63,9 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
  private:
   struct Item {
     Delivery delivery{};
-    std::string key{};   // empty = no order to keep
-    bool again = false;  // a held retry: must be admitted anew
+    std::string key{};                 // empty = no order to keep
+    bool again = false;                // a held retry: must be admitted anew
+    std::optional<Settlement> keep{};  // of a held retry: what the back end could not be told yet
   };
   /// The order of one key: one item is out (running, ready to run or held), the later ones wait.
   struct KeyLine {
@@ -90,7 +91,10 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   Result<ProcessRsp> intercept(std::size_t index, const HandleCall& call, EnvelopePtr& message, Delivery& delivery);
   void finish(const Worker& me, const Item& item, Result<ProcessRsp> result);
   void settle_failure(const Item& item, const Failure& failure, std::string error, bool may_hold);
-  bool keep(DeliveryTag tag, const Settlement& retry, const std::string& key, const EnvelopePtr& message);
+  enum class Kept : std::uint8_t { yes, later, lost };
+  Kept tell_keep(Item& item);
+  [[nodiscard]] bool ready_again(Item& item);
+  void hold_until(Item item, Duration delay);
   void release_key(const std::string& key);
   void measure(std::chrono::nanoseconds took) noexcept;
   void ensure_helper();

@@ -94,7 +94,9 @@ void Runner::fetch_failed(std::unique_lock<std::mutex>& lock, Error error) {
 std::vector<Settlement> Runner::take_unseen() {
   std::vector<Settlement> back;
   const auto add = [&](const Item& item) {
-    back.push_back({.tag = item.delivery.tag, .action = Settlement::Action::give_back, .count_attempt = false});
+    // A held retry's failed delivery counts; `keep`, once stored, has counted the next one already.
+    back.push_back(
+        {.tag = item.delivery.tag, .action = Settlement::Action::give_back, .count_attempt = item.keep.has_value()});
   };
   for (const Item& item : ready_) add(item);
   for (const auto& [due, item] : held_) add(item);

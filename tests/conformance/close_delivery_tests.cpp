@@ -130,6 +130,39 @@ void prefetched_go_back_uncounted(Context& ctx) {
   EXPECT_EQ(bodies, (std::set<int>{2, 3, 4, 5, 6, 7, 8, 9, 10}));
 }
 
+/// Of one key, the first waits for its retry; the later ones were fetched, but no handler has seen them.
+template <class Close>
+void held_go_back_uncounted(Context& ctx, Close close) {
+  Collector<int> handled(ctx.patience());
+  auto s = ctx.setup<int>({.retry_delay = seconds(30), .max_in_flight = 4});
+  must(s.topic.pub_batch({1, 2, 3}, {.key = "k"}));
+  auto subscription = must(s.channel.subscribe([&](Message<int>& m) {
+    handled.add(m.body());
+    return ProcessRsp{.retry = true};
+  }));
+  EXPECT_TRUE(handled.wait_for(1));
+  EXPECT_TRUE(ctx.eventually([&] { return must(s.channel.stats()).nacked == 1; }));
+  Context::wait_a_moment();
+  close(s, subscription);
+  EXPECT_EQ(handled.items(), std::vector<int>{1});
+  ctx.expect_depth(s.channel, 3);
+  for (int i = 0; i < 3; ++i) {
+    const auto message = ctx.receive(s.channel);
+    EXPECT_EQ(message.attempts(), message.body() == 1 ? 2 : 1) << message.body();
+  }
+}
+
+void held_messages_at_close(Context& ctx) {
+  held_go_back_uncounted(ctx, [](Setup<int>& s, Subscription&) {
+    expect_ok(s.channel.close());
+    s.channel = must(s.topic.get_or_add_channel("work"));
+  });
+}
+
+void held_messages_at_stop(Context& ctx) {
+  held_go_back_uncounted(ctx, [](Setup<int>&, Subscription& subscription) { expect_ok(subscription.stop()); });
+}
+
 void next_goes_back_counted(Context& ctx) {
   auto s = ctx.setup<int>();
   must(s.topic.pub_batch({1, 2, 3}));
@@ -354,6 +387,8 @@ constexpr TestCase kTests[] = {
     {"D20_running_handlers_may_finish_and_their_acks_count", "D20", {}, running_handlers_may_finish},
     {"D20_handler_failure_during_close_counts", "D20 D6", {}, handler_failure_during_close_counts},
     {"D20_prefetched_messages_go_back_uncounted", "D20 D6", {}, prefetched_go_back_uncounted},
+    {"D20_held_messages_of_a_key_go_back_at_close", "D20 D6 D8", {}, held_messages_at_close},
+    {"D20_held_messages_of_a_key_go_back_at_stop", "D20 D6 D8", {}, held_messages_at_stop},
     {"D20_messages_of_next_go_back_counted", "D20 D6 D10", {}, next_goes_back_counted},
     {"D20_giving_back_never_dead_letters", "D20 D7", {}, giving_back_never_dead_letters},
     {"D20_waiting_retries_stay_where_they_are", "D20 D8", kTimed, waiting_retries_stay},

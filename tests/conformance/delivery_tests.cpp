@@ -220,6 +220,36 @@ void explicit_configuration_replaces_an_implicit_one(Context& ctx) {
   ctx.expect_depth(named, 0);
 }
 
+/// Settings that the back end applies itself have to reach it, too.
+void explicit_lease_replaces_an_implicit_one(Context& ctx) {
+  using std::chrono::seconds;
+  auto s = ctx.setup<int>({.ack_timeout = seconds(10)});
+  expect_ok(s.channel.close());
+  auto implicit = must(s.topic.get_channel("work"));
+  must(s.topic.get_or_add_channel("work", {.ack_timeout = seconds(5)}));
+  must(s.topic.pub(1));
+  EXPECT_EQ(ctx.receive(implicit).attempts(), 1);
+  ctx.advance(seconds(5));
+  EXPECT_EQ(ctx.receive(implicit).attempts(), 2);
+  expect_ok(implicit.close());
+  auto reopened = must(s.topic.get_or_add_channel("work", {.ack_timeout = seconds(2)}));
+  EXPECT_EQ(ctx.receive(reopened).attempts(), 3);
+  ctx.advance(seconds(2));
+  EXPECT_EQ(ctx.receive(reopened).attempts(), 4);
+}
+
+void explicit_dead_letter_limit_replaces_an_implicit_one(Context& ctx) {
+  auto s = ctx.setup<int>();
+  expect_ok(s.channel.close());
+  auto implicit = must(s.topic.get_channel("work"));
+  must(s.topic.get_or_add_channel("work", {.dead_letter_limit = 1}));
+  must(s.topic.pub_batch({1, 2, 3}));
+  for (int i = 0; i < 3; ++i) expect_ok(implicit.nack(ctx.receive(implicit), {.dead_letter = true}));
+  const auto page = must(implicit.dead_letters());
+  ASSERT_EQ(page.items.size(), 1U);
+  EXPECT_EQ(page.items[0].message->body(), 3);
+}
+
 constexpr TestCase kTests[] = {
     {"D1_fan_out_every_channel_gets_every_message", "D1 D5", {}, fan_out},
     {"D1_channels_settle_independently", "D1 D10", {}, channels_settle_independently},
@@ -242,6 +272,14 @@ constexpr TestCase kTests[] = {
      "API_GetChannel D23",
      {},
      explicit_configuration_replaces_an_implicit_one},
+    {"API_explicit_lease_replaces_that_of_get_channel",
+     "API_GetChannel D9 D20 D23",
+     {Capability::manual_clock, Capability::lease_expiry},
+     explicit_lease_replaces_an_implicit_one},
+    {"API_explicit_dead_letter_limit_replaces_that_of_get_channel",
+     "API_GetChannel D18 D23",
+     {Capability::dead_letters},
+     explicit_dead_letter_limit_replaces_an_implicit_one},
 };
 
 }  // namespace

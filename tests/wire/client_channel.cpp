@@ -87,6 +87,7 @@ Result<std::size_t> WireChannel::receive(std::span<Delivery> out, const ReceiveO
   const auto pass = gate_.enter();
   if (!pass) return closed();
   if (out.empty()) return 0;
+  const bool waits = options.deadline > std::chrono::steady_clock::now();
   Duration backoff = kFirstBackoff;
   for (;;) {
     const std::uint64_t mark = wakeup_->mark();
@@ -97,7 +98,8 @@ Result<std::size_t> WireChannel::receive(std::span<Delivery> out, const ReceiveO
     if (!fetched && !Connection::broken(fetched.error())) return std::unexpected(std::move(fetched.error()));
     if (options.stop.stop_requested()) return 0;
     if (std::chrono::steady_clock::now() >= options.deadline) {
-      if (!fetched) return std::unexpected(std::move(fetched.error()));
+      // Who only looked whether something is there gets nothing; who waited for it learns why nothing came.
+      if (!fetched && waits) return std::unexpected(std::move(fetched.error()));
       return 0;
     }
 

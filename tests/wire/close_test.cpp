@@ -114,7 +114,7 @@ TEST_F(CloseTest, OfTheQueueReleasesAllChannels) {
   static_cast<void>(leaving_.receive());
   static_cast<void>(must(second.try_next(kPatience)));
   must(leaving_.queue.close());
-  EXPECT_EQ(error_of(leaving_.topic.pub("b")), "queue_closed");
+  EXPECT_EQ(error_of(leaving_.topic.pub("b")), "topic_closed");
   EXPECT_EQ(staying_.receive().attempts(), 2);
   auto taken_over = must(staying_.topic.get_channel("second"));
   EXPECT_EQ(must(taken_over.try_next(kPatience)).attempts(), 2);

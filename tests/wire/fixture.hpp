@@ -72,6 +72,11 @@ struct Client {
   Message<std::string> receive(std::source_location at = std::source_location::current()) {
     return must(channel.try_next(kPatience), at);
   }
+  /// The body of the next message, or the error: for threads, where an exception would end the process.
+  std::string receive_text() {
+    const auto message = channel.try_next(kPatience);
+    return message ? message->body() : std::string(error_of(message));
+  }
   /// Whether nothing is ready for this client now.
   bool nothing() { return error_of(channel.try_next(Duration(0))) == "no_message"; }
   std::int64_t depth() { return must(channel.depth()); }

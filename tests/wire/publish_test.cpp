@@ -98,7 +98,7 @@ TEST_F(PublishTest, DelayedOneWaitsOnTheServerForItsTime) {
   clock_->advance(Duration(4999));
   EXPECT_TRUE(client_.nothing());
   Collector<std::string> got(kPatience);
-  std::jthread waiting([&] { got.add(client_.receive().body()); });
+  std::jthread waiting([&] { got.add(client_.receive_text()); });
   clock_->advance(Duration(1));
   ASSERT_TRUE(got.wait_for(1));
   EXPECT_EQ(got.items().front(), "later");

@@ -131,12 +131,13 @@ Result<Writer> requeue(ChannelStore& store, Reader& in, Instant now) {
 }  // namespace
 
 Bytes WireServer::handle(std::span<const std::byte> request) {
-  Call call{.in = Reader(request), .now = clock_->now()};
+  Call call{.in = Reader(request)};
   const auto op = call.in.u8();
   call.session = call.in.u64();
   Bytes reply;
   {
     const std::lock_guard lock(mutex_);
+    call.now = clock_->now();
     auto result =
         op < static_cast<std::uint8_t>(Op::count_) ? dispatch(static_cast<Op>(op), call) : Result<Writer>(unreadable());
     reply = result ? result->take() : error_reply(result.error());

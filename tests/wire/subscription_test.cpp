@@ -206,7 +206,7 @@ TEST_F(SubscriptionTest, RefusedConsumerCallsSayUnavailable) {
 TEST_F(SubscriptionTest, NextWaitsThroughABrokenLine) {
   Collector<std::string> got(kPatience);
   client_.link->set_connected(false);
-  std::jthread waiting([&] { got.add(client_.receive().body()); });
+  std::jthread waiting([&] { got.add(client_.receive_text()); });
   must(publisher_.topic.pub("a"));
   std::this_thread::sleep_for(kMoment);
   EXPECT_EQ(got.size(), 0U);

@@ -54,7 +54,7 @@ TEST_F(TwoQueuesTest, BlockedConsumerIsWokenByAnotherQueuesPublish) {
   Client consumer = connect();
   Publisher other = publisher();
   Collector<std::string> got(kPatience);
-  std::jthread waiting([&] { got.add(consumer.receive().body()); });
+  std::jthread waiting([&] { got.add(consumer.receive_text()); });
   std::this_thread::sleep_for(kMoment);
   must(other.topic.pub("wake up"));
   ASSERT_TRUE(got.wait_for(1));
