@@ -20,11 +20,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 preset=${1:-release}
 shift || true
 
-if [[ $preset == clang ]]; then
-  scripts/setup.sh dev
-else
-  scripts/setup.sh test
-fi
-cmake --preset "$preset" -DLRPC_QUEUE_BUILD_TESTS=ON -DLRPC_QUEUE_BUILD_EXAMPLES=ON -DLRPC_QUEUE_BUILD_CLI=ON >/dev/null
+case $preset in
+  clang | tsan) scripts/setup.sh dev ;;
+  *) scripts/setup.sh test ;;
+esac
+cmake --preset "$preset" >/dev/null
 cmake --build --preset "$preset" -j "$(nproc)"
 ctest --preset "$preset" "$@"

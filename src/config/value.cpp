@@ -168,9 +168,7 @@ std::optional<Json> Text<StringMap>::to_json(std::string_view text) {
   return ok ? std::optional<Json>(std::move(map)) : std::nullopt;
 }
 
-bool accepts(double value, const Rule& rule) {
-  return std::isfinite(value) && value >= static_cast<double>(rule.min);
-}
+bool accepts(double value, const Rule& rule) { return std::isfinite(value) && value >= static_cast<double>(rule.min); }
 
 bool accepts(Duration value, const Rule& rule) { return accepts(std::int64_t{value.count()}, rule); }
 

@@ -386,6 +386,12 @@ Result<void> ChannelImpl::close() {
   return await_end();
 }
 
+void ChannelImpl::look_for_deletion() {
+  if (!is_open()) return;
+  const auto stats = core_->backend->stats();
+  if (!stats && stats.error().code == ErrorCode::channel_not_found) mark_deleted();
+}
+
 void ChannelImpl::mark_deleted() {
   core_->life.store(ChannelLife::deleted, std::memory_order_release);
   for (const auto& runner : runners()) runner->begin_stop();

@@ -62,6 +62,8 @@ class ChannelImpl final : public ChannelEngine, public std::enable_shared_from_t
   Result<void> finish_close(std::shared_ptr<void> parent);
   /// The channel was deleted: ends everything that is open on it.
   void mark_deleted();
+  /// Asks the back end whether another process deleted the channel.
+  void look_for_deletion();
   /// Where begin_close returned false: waits until the close that another thread began, or the handlers of a deleted
   /// channel, have ended; not when this thread runs one of the handlers.
   Result<void> await_end();

@@ -36,7 +36,8 @@ Result<std::shared_ptr<ChannelEngine>> TopicImpl::open_channel(std::string_view 
   const std::lock_guard lock(mutex_);
   if (!is_open()) return closed();
   if (const auto it = channels_.find(name); it != channels_.end()) {
-    const std::shared_ptr<ChannelImpl>& channel = it->second;
+    const std::shared_ptr<ChannelImpl> channel = it->second;
+    channel->look_for_deletion();
     const ChannelLife life = channel->core().life.load();
     if (life == ChannelLife::closing) {
       return fail(ErrorCode::channel_closed,

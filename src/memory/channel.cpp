@@ -133,7 +133,8 @@ void MemoryChannel::set_receiving(bool on) noexcept {
 
 Result<void> MemoryChannel::ack(std::span<const DeliveryTag> tags, std::span<bool> done) {
   ChannelState& s = *state_;
-  // Batches release their messages in runs, so that no lock is held while bodies are destroyed and nothing is allocated.
+  // Batches release their messages in runs, so that no lock is held while bodies are destroyed and nothing is
+  // allocated.
   constexpr std::size_t kRun = 64;
   for (std::size_t begin = 0; begin < tags.size(); begin += kRun) {
     std::array<Envelope*, kRun> settled;

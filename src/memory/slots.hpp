@@ -17,15 +17,15 @@ namespace lrpc::queue::memory {
 struct Slot : detail::TimerNode {  // the node links it into the wheel (leases, delays) or into a line
   enum class State : std::uint8_t { free, in_flight, delayed, queued };
 
-  Envelope* message = nullptr;    // owns one reference unless free
-  std::uint64_t generation = 0;   // changes with every hand-over; 0 = not handed out
-  std::uint64_t order = 0;        // place in line: how many messages the FIFO had handed out before it
-  Slot* chain = nullptr;          // next in the id index
-  std::int32_t attempts = 0;      // deliveries counted so far
-  std::uint32_t number = 0;       // position in the table
+  Envelope* message = nullptr;   // owns one reference unless free
+  std::uint64_t generation = 0;  // changes with every hand-over; 0 = not handed out
+  std::uint64_t order = 0;       // place in line: how many messages the FIFO had handed out before it
+  Slot* chain = nullptr;         // next in the id index
+  std::int32_t attempts = 0;     // deliveries counted so far
+  std::uint32_t number = 0;      // position in the table
   State state = State::free;
-  bool renewed = false;           // held by a subscription of this process: has no lease to run out
-  bool lease_expired = false;     // the last delivery ended by its lease
+  bool renewed = false;        // held by a subscription of this process: has no lease to run out
+  bool lease_expired = false;  // the last delivery ended by its lease
   bool indexed = false;
 };
 

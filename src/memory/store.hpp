@@ -112,9 +112,9 @@ class Store {
   alignas(64) std::atomic<std::uint64_t> removed_{0};
   SlotTable slots_;
   detail::TimerWheel wheel_;
-  detail::List front_;  // given back or lease run out, by their old order: before the FIFO
-  detail::List behind_;  // retried or due, by the FIFO position they queued at
-  std::int64_t queued_ = 0;     // in front_ and behind_
+  detail::List front_;       // given back or lease run out, by their old order: before the FIFO
+  detail::List behind_;      // retried or due, by the FIFO position they queued at
+  std::int64_t queued_ = 0;  // in front_ and behind_
   std::int64_t in_flight_ = 0;
   std::int64_t unrenewed_ = 0;
   std::int64_t delayed_ = 0;

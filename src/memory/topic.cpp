@@ -70,8 +70,13 @@ Result<void> MemoryTopic::publish(std::span<Outgoing> batch, Duration /*timeout:
         delayed = true;
         out.message->add_refs(channels);
       } else {
-        // Two for each channel (see Store). Nobody else holds the message, so no atomic addition is needed.
-        out.message->set_refs(2 * channels);
+        // Two for each channel (see Store), ours among them. Normally nobody else holds the message: no atomic
+        // addition.
+        if (out.message->unique()) {
+          out.message->set_refs(2 * channels);
+        } else {
+          out.message->add_refs(2 * channels - 1);
+        }
       }
     }
     for (const auto& channel : targets) {

@@ -20,7 +20,6 @@ using testing::HasSubstr;
 using testing::Not;
 using namespace std::chrono_literals;
 
-
 template <class C>
 void expect_valid(const std::function<void(C&)>& change) {
   C config;

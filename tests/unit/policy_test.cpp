@@ -298,8 +298,8 @@ TEST(DecideFailure, HoldsForAllInputs) {
     } else {
       ASSERT_EQ(decision.action, Action::retry);
       ASSERT_GE(decision.delay.count(), 0);
-      ASSERT_EQ(decision.delay,
-                failure.delay ? std::clamp(*failure.delay, Duration(0), kLongest) : retry_delay(policy, attempts, draw));
+      ASSERT_EQ(decision.delay, failure.delay ? std::clamp(*failure.delay, Duration(0), kLongest)
+                                              : retry_delay(policy, attempts, draw));
     }
   }
 }

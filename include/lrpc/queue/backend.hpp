@@ -28,7 +28,8 @@
 /// - It never retries a failed call on its own where repeating could repeat the effect; it never decides on retry,
 ///   expiry or dead letters.
 /// - It reports what happened: `unavailable` = certainly not done, `outcome_unknown` = perhaps done.
-/// - Every call is safe from many threads at once and ends by its deadline, `set_receiving(false)`, stop token or close.
+/// - Every call is safe from many threads at once and ends by its deadline, `set_receiving(false)`, stop token or
+/// close.
 /// - After `close()` of an object returned, calls begun before have finished and later ones give the closed error of
 ///   that object (topic_closed, channel_closed, queue_closed); closing twice is fine. After a channel's deletion its
 ///   objects give `channel_not_found`, blocked receives included.
@@ -138,9 +139,9 @@ class BackendChannel {
   virtual ~BackendChannel() = default;
 
   /// Fills `out` from the front with what is ready, at least one, at most `out.size()`; waits as `options` says.
-  /// Returns 0 when nothing came before the deadline, the stop or set_receiving(false). Counts the attempt of each delivery.
-  /// The lease of each is the channel's ack_timeout from now. Expired messages are handed out like others: the engine
-  /// settles them.
+  /// Returns 0 when nothing came before the deadline, the stop or set_receiving(false). Counts the attempt of each
+  /// delivery. The lease of each is the channel's ack_timeout from now. Expired messages are handed out like others:
+  /// the engine settles them.
   virtual Result<std::size_t> receive(std::span<Delivery> out, const ReceiveOptions& options) = 0;
   /// Switches receiving off (pause, close) and on again. While off every receive returns 0 at once, those that are
   /// blocked now included. On at first. Never blocks.
