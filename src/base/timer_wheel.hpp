@@ -105,7 +105,7 @@ class TimerWheel {
       const std::int64_t at = find_event();
       if (at > now) {
         // Nothing lies between here and `at`, so the wheel may turn on.
-        if (now >= current_) move_to(now + 1);
+        if (now > current_) move_to(now);
         next_event_ = count_ == 0 ? kNever : at;
         return;
       }
@@ -192,7 +192,7 @@ class TimerWheel {
     }
   }
 
-  std::int64_t current_ = 0;  // every millisecond before it has been handled
+  std::int64_t current_ = 0;  // every millisecond before it has been handled, and it itself unless added to since
   std::int64_t next_event_ = kNever;
   std::size_t count_ = 0;
   std::array<std::unique_ptr<Level>, kLevels> levels_{};

@@ -211,7 +211,8 @@ TEST_F(SubscriptionTest, NextWaitsThroughABrokenLine) {
   std::this_thread::sleep_for(kMoment);
   EXPECT_EQ(got.size(), 0U);
   client_.link->set_connected(true);
-  EXPECT_TRUE(got.wait_for(1));
+  ASSERT_TRUE(got.wait_for(1));
+  EXPECT_EQ(got.items().front(), "a");
 }
 
 Bytes bytes_of(std::string_view text) {

@@ -58,6 +58,7 @@ TEST_F(TwoQueuesTest, BlockedConsumerIsWokenByAnotherQueuesPublish) {
   std::this_thread::sleep_for(kMoment);
   must(other.topic.pub("wake up"));
   ASSERT_TRUE(got.wait_for(1));
+  EXPECT_EQ(got.items().front(), "wake up");
 }
 
 TEST_F(TwoQueuesTest, FirstChannelOfAnyQueueGetsTheBacklog) {
