@@ -78,6 +78,7 @@ class QueueImpl final : public QueueEngine, public std::enable_shared_from_this<
     {
       const std::lock_guard lock(mutex_);
       first = open_.exchange(false);
+      topics.reserve(topics_.size());
       for (const auto& [name, topic] : topics_) topics.push_back(topic);
     }
     if (!first) {
@@ -88,6 +89,7 @@ class QueueImpl final : public QueueEngine, public std::enable_shared_from_this<
         [self = shared_from_this()] { static_cast<void>(self->context_->backend->close()); });
     // All stop at once, so that their time-outs run side by side.
     std::vector<bool> begun;
+    begun.reserve(topics.size());
     for (const auto& topic : topics) begun.push_back(topic->begin_close());
     Result<void> result;
     for (std::size_t i = 0; i < topics.size(); ++i) {

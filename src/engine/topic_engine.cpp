@@ -36,7 +36,7 @@ Result<std::shared_ptr<ChannelEngine>> TopicImpl::open_channel(std::string_view 
   const std::lock_guard lock(mutex_);
   if (!is_open()) return closed();
   if (const auto it = channels_.find(name); it != channels_.end()) {
-    const std::shared_ptr<ChannelImpl> channel = it->second;
+    std::shared_ptr<ChannelImpl> channel = it->second;
     channel->look_for_deletion();
     const ChannelLife life = channel->core().life.load();
     if (life == ChannelLife::closing) {
@@ -99,6 +99,7 @@ Result<void> TopicImpl::delete_channel(std::string_view name) {
 std::vector<std::shared_ptr<ChannelImpl>> TopicImpl::all_channels() {
   const std::lock_guard lock(mutex_);
   std::vector<std::shared_ptr<ChannelImpl>> all;
+  all.reserve(channels_.size());
   for (const auto& [name, channel] : channels_) all.push_back(channel);
   return all;
 }

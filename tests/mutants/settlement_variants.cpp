@@ -132,8 +132,9 @@ class BatchAckTakesOnlyTheFirst final : public PassChannel {
  public:
   using PassChannel::PassChannel;
   Result<void> ack(std::span<const DeliveryTag> tags, std::span<bool> done) override {
-    auto result = PassChannel::ack(tags.first(1), done.first(1));
-    std::ranges::fill(done, done[0]);
+    const std::size_t taken = std::min<std::size_t>(tags.size(), 1);
+    auto result = PassChannel::ack(tags.first(taken), done.first(taken));
+    std::ranges::fill(done.subspan(taken), true);
     return result;
   }
 };

@@ -42,7 +42,11 @@ class PublishedTwice final : public PassTopic {
   using PassTopic::PassTopic;
   Result<void> publish(std::span<Outgoing> batch, Duration timeout) override {
     std::vector<Outgoing> again;
-    for (const Outgoing& out : batch) again.push_back({.message = Envelope::alias(out.message), .delay = out.delay});
+    for (Outgoing& out : batch) {
+      again.push_back({.message = Envelope::alias(out.message), .delay = out.delay});
+      // What is published must not be shared: both are aliases of the original.
+      out.message = Envelope::alias(out.message);
+    }
     if (auto result = PassTopic::publish(batch, timeout); !result) return result;
     return PassTopic::publish(again, timeout);
   }

@@ -61,6 +61,9 @@ inline bool eventually(const std::function<bool()>& condition, Duration limit = 
   return condition();
 }
 
+/// The faults are the test's own: warnings about them say nothing.
+inline void quiet(LogLevel /*level*/, std::string_view /*line*/) {}
+
 /// One queue on the server, over a line of its own.
 struct Client {
   std::shared_ptr<Link> link;
@@ -90,7 +93,7 @@ class WireTest : public testing::Test {
   /// A new client with topic "events" and channel `name`.
   Client connect(const ChannelConfig& config = settings(), const std::string& name = "work") {
     auto link = make_link(server_, ++seed_);
-    Queue queue = must(Queue::open(Config{.backend_factory = wire_backend(link), .clock = clock_}));
+    Queue queue = must(Queue::open(Config{.backend_factory = wire_backend(link), .logger = quiet, .clock = clock_}));
     auto topic = must(queue.topic<std::string>("events"));
     auto channel = must(topic.get_or_add_channel(name, config));
     return {

@@ -89,7 +89,7 @@ class SoakTest : public testing::Test {
  protected:
   Client connect(std::uint64_t seed) {
     auto link = make_link(server_, seed);
-    Queue queue = must(Queue::open(Config{.backend_factory = wire_backend(link)}));
+    Queue queue = must(Queue::open(Config{.backend_factory = wire_backend(link), .logger = quiet}));
     auto topic = must(queue.topic<std::string>("events"));
     auto channel = must(topic.get_or_add_channel(
         "work", {.max_retries = 3, .retry_delay = Duration(5), .ack_timeout = lease_, .close_timeout = kPatience}));

@@ -46,10 +46,7 @@ class Clock {
   /// Calls `listener` after each jump of a clock that does not run by itself. Returns a registration; dropping it
   /// ends the calls, waiting for one under way. The real clock never calls. A listener must not register or
   /// deregister.
-  [[nodiscard]] virtual std::shared_ptr<void> on_jump(std::function<void()> listener) {
-    static_cast<void>(listener);
-    return nullptr;
-  }
+  [[nodiscard]] virtual std::shared_ptr<void> on_jump(std::function<void()> /*listener*/) { return nullptr; }
 };
 
 /// The machine's clocks; one shared object.
