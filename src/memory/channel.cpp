@@ -255,8 +255,8 @@ Result<std::int64_t> MemoryChannel::requeue_dead(std::span<const std::string> id
   ChannelState& s = *state_;
   const std::lock_guard lock(s.mutex);
   if (auto open = check_open(); !open) return std::unexpected(std::move(open.error()));
-  std::vector<DeadRecord> records = s.store.dead().take(ids, all);
-  for (DeadRecord& record : records) s.store.requeue(std::move(record), now.wall_ms, fresh_ttl);
+  const std::vector<DeadRecord> records = s.store.dead().take(ids, all);
+  for (const DeadRecord& record : records) s.store.requeue(record, now.wall_ms, fresh_ttl);
   s.wake_as_needed();
   return static_cast<std::int64_t>(records.size());
 }

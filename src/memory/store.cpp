@@ -258,7 +258,7 @@ void Store::clear(Garbage& garbage) {
   dead_.purge();
 }
 
-void Store::requeue(DeadRecord record, std::int64_t now_wall_ms, Duration fresh_ttl) {
+void Store::requeue(const DeadRecord& record, std::int64_t now_wall_ms, Duration fresh_ttl) {
   // The dead record may be shared with a page that a user reads, and other channels share the envelope: a header of
   // its own for this channel.
   EnvelopePtr message = Envelope::alias(record.message);

@@ -91,7 +91,7 @@ class Store {
 
   DeadLetters& dead() noexcept { return dead_; }
   /// Puts a dead letter's message back in line as new (its enqueued_at is `now_wall_ms`).
-  void requeue(DeadRecord record, std::int64_t now_wall_ms, Duration fresh_ttl);
+  void requeue(const DeadRecord& record, std::int64_t now_wall_ms, Duration fresh_ttl);
 
   [[nodiscard]] std::int64_t in_flight_count() const noexcept { return in_flight_; }
   [[nodiscard]] std::int64_t delayed_count() const noexcept { return delayed_; }
