@@ -36,6 +36,8 @@ class SystemClock final : public Clock {
     // libstdc++'s steady_clock is CLOCK_MONOTONIC.
     return std::chrono::steady_clock::time_point(std::chrono::milliseconds(tick_ms));
   }
+
+  [[nodiscard]] std::shared_ptr<void> on_jump(std::function<void()> /*listener*/) override { return nullptr; }
 };
 
 }  // namespace

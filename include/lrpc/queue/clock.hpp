@@ -44,9 +44,10 @@ class Clock {
   [[nodiscard]] virtual std::chrono::steady_clock::time_point real(std::int64_t tick_ms) const noexcept = 0;
 
   /// Calls `listener` after each jump of a clock that does not run by itself. Returns a registration; dropping it
-  /// ends the calls, waiting for one under way. The real clock never calls. A listener must not register or
+  /// ends the calls, waiting for one under way. A clock that runs by itself never calls and
+  /// may return null. A listener must not register or
   /// deregister.
-  [[nodiscard]] virtual std::shared_ptr<void> on_jump(std::function<void()> /*listener*/) { return nullptr; }
+  [[nodiscard]] virtual std::shared_ptr<void> on_jump(std::function<void()> listener) = 0;
 };
 
 /// The machine's clocks; one shared object.
