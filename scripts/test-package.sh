@@ -23,7 +23,7 @@ scripts/setup.sh test
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-cmake --preset release -DLRPC_QUEUE_BUILD_TESTS=ON >/dev/null
+cmake --preset release >/dev/null
 cmake --build --preset release -j "$(nproc)"
 cmake --install build/release --prefix "$work/prefix" >/dev/null
 cmake -G Ninja -S tests/package/installed -B "$work/installed" -DCMAKE_BUILD_TYPE=Release \

@@ -24,7 +24,6 @@ case $preset in
   clang | tsan) scripts/setup.sh dev ;;
   *) scripts/setup.sh test ;;
 esac
-# demo.sh may have left the folder without the tests.
-cmake --preset "$preset" -DLRPC_QUEUE_BUILD_TESTS=ON -DLRPC_QUEUE_BUILD_EXAMPLES=ON >/dev/null
+cmake --preset "$preset" >/dev/null
 cmake --build --preset "$preset" -j "$(nproc)"
 ctest --preset "$preset" "$@"
