@@ -140,11 +140,13 @@ void AsyncPublisher::answer(Pending& pending, const Result<void>& result) {
 }
 
 void AsyncPublisher::call_back(Pending& pending, Result<std::string> reply) {
+  in_user_code() = true;
   try {
     if (pending.callback) pending.callback(std::move(reply));
   } catch (...) {
     context_->log(LogLevel::error, "a pub_async callback of topic " + topic_ + " threw: " + current_exception_text());
   }
+  in_user_code() = false;
   pending.callback = nullptr;
 }
 

@@ -14,6 +14,9 @@ Result<void> check_nack(const NackOptions& options) {
   return {};
 }
 
+constexpr auto kCloseSlack = std::chrono::milliseconds(500);  // for the closing thread to report first
+constexpr Duration kLongestHold = std::chrono::minutes(1);    // as the runner's (D8)
+
 Failure failure_of(const NackOptions& options) {
   return {.delay = options.delay, .skip_attempts = options.skip_attempts, .reject = options.dead_letter};
 }
@@ -113,6 +116,7 @@ bool ChannelImpl::wait_for_resume(const std::optional<SteadyTime>& deadline, con
 }
 
 Result<void> ChannelImpl::pause() {
+  const std::lock_guard receiving(receiving_mutex_);
   if (!is_open()) return closed();
   core_->paused.store(true, std::memory_order_release);
   core_->backend->set_receiving(false);
@@ -120,9 +124,10 @@ Result<void> ChannelImpl::pause() {
 }
 
 Result<void> ChannelImpl::resume() {
-  if (!is_open()) return closed();
-  core_->backend->set_receiving(true);
   {
+    const std::lock_guard receiving(receiving_mutex_);
+    if (!is_open()) return closed();
+    core_->backend->set_receiving(true);
     const std::lock_guard lock(mutex_);
     core_->paused.store(false, std::memory_order_release);
   }
@@ -198,8 +203,10 @@ Result<void> ChannelImpl::nack_many(std::span<const DeliveryTag> tags,
   for (std::size_t i = 0; i < tags.size(); ++i) {
     Settlement settlement = core_->settlement_for(tags[i], failure_of(options), options.reason);
     // A handler that nacks its own keyed delivery keeps the order of the key, as by its answer.
-    const bool retry = settlement.action == Settlement::Action::retry;
-    done[i] = retry && std::ranges::any_of(all, [&](const auto& runner) { return runner->hold(tags[i], settlement); });
+    const bool holdable =
+        settlement.action == Settlement::Action::retry && (!options.delay || *options.delay <= kLongestHold);
+    done[i] =
+        holdable && std::ranges::any_of(all, [&](const auto& runner) { return runner->hold(tags[i], settlement); });
     if (done[i]) continue;
     places.push_back(i);
     settlements.push_back(std::move(settlement));
@@ -312,7 +319,12 @@ Result<std::shared_ptr<SubscriptionEngine>> ChannelImpl::subscribe(AnyHandler ha
     std::erase_if(runners_, [](const auto& r) { return r->ended(); });
     runners_.push_back(runner);
   }
-  runner->start();
+  if (!runner->start()) {
+    return fail(
+        ErrorCode::backend,
+        "channel " + core_->name + " of topic " + core_->topic + ": the system gives no thread for the subscription",
+        true);
+  }
   return runner;
 }
 
@@ -324,7 +336,10 @@ bool ChannelImpl::begin_close() {
     close_deadline_ = deadline_after(core_->policy().close_timeout);
   }
   for (const auto& runner : runners()) runner->begin_stop();
-  core_->backend->set_receiving(false);  // ends blocked next calls
+  {
+    const std::lock_guard receiving(receiving_mutex_);
+    core_->backend->set_receiving(false);  // ends blocked next calls
+  }
   changed_.notify_all();
   return true;
 }
@@ -368,8 +383,9 @@ Result<void> ChannelImpl::end() {
 }
 
 Result<void> ChannelImpl::await_end() {
+  // The close that we would wait for may be waiting for this very handler or callback.
+  if (in_user_code()) return {};
   const auto all = runners();
-  if (std::ranges::any_of(all, [](const auto& runner) { return runner->in_handler(); })) return {};
   if (core_->life.load() == ChannelLife::deleted) {
     // Nobody closes a deleted channel, but its last handlers are waited for.
     const SteadyTime deadline = deadline_after(core_->policy().close_timeout);
@@ -377,7 +393,13 @@ Result<void> ChannelImpl::await_end() {
     return {};
   }
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return ended_; });
+  const auto over = [this] { return ended_; };
+  if (close_deadline_ == SteadyTime::max()) {
+    changed_.wait(lock, over);
+  } else if (!changed_.wait_until(lock, close_deadline_ + kCloseSlack, over)) {
+    return fail(ErrorCode::timeout, "channel " + core_->name + " of topic " + core_->topic +
+                                        " is still closing: a handler runs longer than close_timeout");
+  }
   return {};
 }
 
@@ -393,9 +415,15 @@ void ChannelImpl::look_for_deletion() {
 }
 
 void ChannelImpl::mark_deleted() {
-  core_->life.store(ChannelLife::deleted, std::memory_order_release);
+  {
+    const std::lock_guard lock(mutex_);
+    core_->life.store(ChannelLife::deleted, std::memory_order_release);
+  }
   for (const auto& runner : runners()) runner->begin_stop();
-  core_->backend->set_receiving(false);
+  {
+    const std::lock_guard receiving(receiving_mutex_);
+    core_->backend->set_receiving(false);
+  }
   changed_.notify_all();
 }
 

@@ -88,6 +88,7 @@ class ChannelImpl final : public ChannelEngine, public std::enable_shared_from_t
   const std::shared_ptr<ChannelCore> core_;
   std::atomic<bool> implicit_;
   const std::function<void(ChannelImpl*)> forget_;
+  std::mutex receiving_mutex_;  // pause, resume and close switch receiving one at a time; before `mutex_`
   std::mutex mutex_;
   std::condition_variable_any changed_;  // resume, close
   std::vector<std::shared_ptr<Runner>> runners_;

@@ -23,6 +23,11 @@ Logger default_logger() {
   };
 }
 
+bool& in_user_code() noexcept {
+  constinit thread_local bool inside = false;
+  return inside;
+}
+
 double random_unit() noexcept {
   thread_local std::minstd_rand generator(std::random_device{}());
   return std::uniform_real_distribution<double>(0.0, 1.0)(generator);

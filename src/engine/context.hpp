@@ -61,6 +61,10 @@ template <class T, class F>
   }
 }
 
+/// Set while the calling thread runs a handler or a callback of the user's on behalf of a queue: such a thread must not
+/// wait for the end of a close that may be waiting for it.
+[[nodiscard]] bool& in_user_code() noexcept;
+
 /// A real-time deadline `timeout` from now, safe against overflow; unset = never.
 [[nodiscard]] inline SteadyTime deadline_after(std::optional<Duration> timeout) noexcept {
   constexpr Duration kForever = std::chrono::hours(24 * 365 * 100);

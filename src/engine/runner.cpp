@@ -2,6 +2,7 @@
 #include "engine/runner.hpp"
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 namespace lrpc::queue::detail {
@@ -25,7 +26,7 @@ Runner::Runner(std::shared_ptr<ChannelCore> core, std::shared_ptr<void> owner, A
       settle_(core_),
       max_in_flight_(core_->policy().max_in_flight) {}
 
-void Runner::start() {
+bool Runner::start() {
   jumps_ = core_->context->clock->on_jump([weak = weak_from_this()] {
     if (const auto self = weak.lock()) {
       const std::lock_guard lock(self->mutex_);
@@ -35,6 +36,8 @@ void Runner::start() {
   });
   const std::lock_guard lock(mutex_);
   ensure_helper();
+  if (live_ == 0) stopping_ = true;
+  return live_ > 0;
 }
 
 bool Runner::in_handler() const noexcept { return current_runner == this; }
@@ -55,6 +58,7 @@ void Runner::after_handler(std::function<void()> action) {
 void Runner::pause_changed() {
   const std::lock_guard lock(mutex_);
   idle_.notify_all();
+  if (!stopping_ && (!ready_.empty() || can_fetch())) ensure_helper();
 }
 
 std::int64_t Runner::prefetched() const {
@@ -77,7 +81,12 @@ void Runner::ensure_helper() {
     workers_.emplace_back();
     const auto it = std::prev(workers_.end());
     ++live_;
-    it->thread = std::thread([self = shared_from_this(), it] { self->work(it); });
+    try {
+      it->thread = std::thread([self = shared_from_this(), it] { self->work(it); });
+    } catch (const std::system_error&) {  // no thread to be had: those that there are do the work
+      workers_.erase(it);
+      --live_;
+    }
   }
 }
 
@@ -129,7 +138,9 @@ void Runner::work(Workers::iterator me) {
     quit_ = true;
     time_.notify_all();
   }
-  const std::shared_ptr<void> owner = last ? std::move(owner_) : nullptr;  // released without the lock
+  // Released without the lock.
+  const std::shared_ptr<void> owner = last ? std::move(owner_) : nullptr;
+  const std::shared_ptr<void> jumps = last ? std::move(jumps_) : nullptr;
   ended_cv_.notify_all();
   lock.unlock();
 }
@@ -151,7 +162,8 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item item) {
   lock.unlock();
 
   std::chrono::nanoseconds took{-1};
-  const bool runs = !item.again || ready_again(item);
+  // It may have expired while it waited here.
+  const bool runs = item.again ? ready_again(item) : core_->admit({&item.delivery, 1}) == 1;
   const bool held_anew = !runs && item.key.empty();
   if (item.again && runs) {
     const std::lock_guard inner(mutex_);
@@ -163,7 +175,9 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item item) {
     const SteadyTime begin = clocked ? std::chrono::steady_clock::now() : SteadyTime{};
     current_runner = this;
     current_worker = &me;
+    in_user_code() = true;
     Result<ProcessRsp> result = call_handler(std::move(item.delivery));
+    in_user_code() = false;
     current_runner = nullptr;
     current_worker = nullptr;
     if (clocked) took = std::chrono::steady_clock::now() - begin;
@@ -178,13 +192,15 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item item) {
   if (!me.key.empty() && !held_anew) release_key(me.key);  // still set: neither held nor timed out
   me.busy = false;
   me.key.clear();
-  me.message = EnvelopePtr{};
+  EnvelopePtr last = std::move(me.message);
   --active_;
-  if (me.after) {
+  if (settle_.retry_at() != SteadyTime::max()) wake_timekeeper();
+  if (me.after || last) {
     auto after = std::exchange(me.after, nullptr);
     lock.unlock();
-    after();
-    after = nullptr;  // what it holds is released without the lock, too
+    if (after) after();
+    after = nullptr;  // what it holds is released without the lock, too, and so is a body
+    last = EnvelopePtr{};
     lock.lock();
   }
   if (stopping_) ended_cv_.notify_all();
@@ -244,7 +260,7 @@ bool Runner::hold(DeliveryTag tag, const Settlement& retry) {
     const std::lock_guard lock(mutex_);
     const auto mine = std::ranges::find_if(
         workers_, [&](const Worker& w) { return w.busy && !w.given_up && !w.key.empty() && w.tag == tag; });
-    if (mine == workers_.end() || stopping_ || retry.delay > kLongestHold) return false;
+    if (mine == workers_.end() || stopping_) return false;
     key = std::exchange(mine->key, {});
     message = mine->message;
   }
@@ -254,8 +270,13 @@ bool Runner::hold(DeliveryTag tag, const Settlement& retry) {
             .keep = Settlement{.tag = tag, .action = Settlement::Action::keep, .count_attempt = retry.count_attempt}};
   if (tell_keep(item) == Kept::lost) {
     const std::lock_guard lock(mutex_);
-    release_key(item.key);
-    ensure_helper();
+    const auto mine = std::ranges::find_if(workers_, [&](const Worker& w) { return w.busy && w.tag == tag; });
+    if (mine != workers_.end()) {
+      mine->key = std::move(item.key);  // the handler still runs: the next of its key waits for its end
+    } else {
+      release_key(item.key);
+      ensure_helper();
+    }
     return false;
   }
   hold_until(std::move(item), retry.delay);

@@ -38,7 +38,8 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   Runner(std::shared_ptr<ChannelCore> core, std::shared_ptr<void> owner, AnyHandler handler);
   ~Runner() override;
 
-  void start();
+  /// False when the system gives no thread.
+  [[nodiscard]] bool start();
   Result<void> stop(std::optional<Duration> timeout) override;
   Result<void> wait(const std::stop_token& stop) override;
 

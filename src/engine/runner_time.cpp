@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "engine/runner.hpp"
@@ -12,8 +13,11 @@ void Runner::wake_timekeeper() {
   if (timekeeper_on_) {
     time_.notify_one();
   } else if (!quit_) {
-    timekeeper_on_ = true;
-    timekeeper_ = std::thread([self = shared_from_this()] { self->keep_time(); });
+    try {
+      timekeeper_ = std::thread([self = shared_from_this()] { self->keep_time(); });
+      timekeeper_on_ = true;
+    } catch (const std::system_error&) {  // asked for again with the next message
+    }
   }
 }
 

@@ -136,7 +136,9 @@ Result<void> TopicImpl::finish_close(std::shared_ptr<void> parent) {
   }
   // Those that the user closes in another thread, or has deleted.
   for (const auto& channel : all_channels()) {
-    if (std::ranges::find(begun, channel) == begun.end()) static_cast<void>(channel->await_end());
+    if (std::ranges::find(begun, channel) != begun.end()) continue;
+    Result<void> one = channel->await_end();
+    if (!one && result) result = std::move(one);
   }
   return result;
 }

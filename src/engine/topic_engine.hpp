@@ -68,6 +68,7 @@ class TopicImpl final : public TopicEngine, public std::enable_shared_from_this<
   [[nodiscard]] bool hooked() const noexcept {
     return !context_->config.interceptors.empty() || context_->config.observer != nullptr;
   }
+  /// The publisher, made when first asked for; null once closed.
   [[nodiscard]] std::shared_ptr<AsyncPublisher> async();
 
   const std::shared_ptr<const Context> context_;

@@ -98,8 +98,12 @@ Result<void> TopicImpl::publish_hooked(std::vector<EnvelopePtr>& messages, const
   const Result<void> result = intercept(0, call, [&]() -> Result<void> {
     auto batch = prepare_all(messages, &rest);
     if (!batch) return std::unexpected(std::move(batch.error()));
-    for (const Outgoing& out : *batch) ids.push_back(out.message->id());
-    return send(*batch, &rest);
+    std::vector<std::string> sent;
+    sent.reserve(batch->size());
+    for (const Outgoing& out : *batch) sent.push_back(out.message->id());
+    Result<void> stored = send(*batch, &rest);
+    if (stored) ids = std::move(sent);
+    return stored;
   });
   context_->observe([&](Observer& o) {
     o.published(name_, count, result ? nullptr : &result.error(), std::chrono::steady_clock::now() - begin);
@@ -121,6 +125,7 @@ Result<void> TopicImpl::intercept(std::size_t index, const PublishCall& call,
 
 std::shared_ptr<AsyncPublisher> TopicImpl::async() {
   const std::lock_guard lock(mutex_);
+  if (!is_open()) return nullptr;
   if (!async_) {
     async_ = std::make_shared<AsyncPublisher>(context_, backend_, name_, policy_.max_pending_publishes);
   }
@@ -131,6 +136,8 @@ Result<void> TopicImpl::publish_async(EnvelopePtr message, const PubOptions& opt
   if (!is_open()) return closed();
   if (auto ok = check_options(options); !ok) return ok;
   const Duration timeout = options.timeout.value_or(context_->capabilities.publish_timeout);
+  const std::shared_ptr<AsyncPublisher> publisher = async();
+  if (!publisher) return closed();
   if (!context_->config.interceptors.empty()) {
     auto alone = [self = shared_from_this(), message = std::move(message), options]() mutable -> Result<std::string> {
       std::vector<EnvelopePtr> one;
@@ -141,12 +148,12 @@ Result<void> TopicImpl::publish_async(EnvelopePtr message, const PubOptions& opt
       }
       return std::move(ids.front());
     };
-    return async()->submit(std::move(alone), timeout, std::move(callback));
+    return publisher->submit(std::move(alone), timeout, std::move(callback));
   }
   Result<Outgoing> out =
       prepare(std::move(message), &options, policy_, name_, context_->capabilities.serializes, time_for(&options));
   if (!out) return std::unexpected(std::move(out.error()));
-  return async()->submit(std::move(*out), timeout, std::move(callback));
+  return publisher->submit(std::move(*out), timeout, std::move(callback));
 }
 
 Result<void> TopicImpl::flush(Duration timeout) {

@@ -24,6 +24,15 @@ void ChannelState::wake_one() noexcept {
   }
 }
 
+// Somebody must watch the timers: whoever wakes leads before it sleeps again.
+void ChannelState::wake_new_leader() noexcept {
+  detail::List& sleepers = waiters.empty() ? limited : waiters;
+  if (detail::ListNode* node = sleepers.front()) {
+    node->unlink();
+    waiter_of(*node).parker.unpark();
+  }
+}
+
 void ChannelState::wake_all() noexcept {
   waiters.splice_back(limited);
   while (!waiters.empty()) wake_one();
@@ -32,7 +41,11 @@ void ChannelState::wake_all() noexcept {
 void ChannelState::wake_as_needed() noexcept {
   if (waiting.load(std::memory_order_relaxed) == 0) return;
   if (store.has_ready()) wake_one();
-  if (leader != nullptr && store.next_event() < leader_tick) leader->parker.unpark();
+  if (leader == nullptr) {
+    if (store.next_event() != detail::TimerWheel::kNever) wake_new_leader();
+  } else if (store.next_event() < leader_tick) {
+    leader->parker.unpark();
+  }
 }
 
 MemoryChannel::MemoryChannel(std::shared_ptr<ChannelState> state, std::shared_ptr<Clock> clock,
@@ -62,7 +75,10 @@ Result<std::size_t> MemoryChannel::receive(std::span<Delivery> out, const Receiv
   for (;;) {
     if (closed_ || s.deleted) return std::unexpected(std::move(check_open().error()));
     if (!receiving_) return std::size_t{0};
-    if (s.store.next_event() <= now.tick_ms) s.store.run_timers(now.tick_ms);
+    if (s.store.next_event() <= now.tick_ms) {
+      s.store.run_timers(now.tick_ms);
+      if (!s.limited.empty()) s.wake_all();  // a lease that ran out left room (D11)
+    }
     std::size_t room = out.size();
     if (options.limit > 0 && !options.renewed) {
       const std::int64_t left = options.limit - s.store.unrenewed();
@@ -73,6 +89,7 @@ Result<std::size_t> MemoryChannel::receive(std::span<Delivery> out, const Receiv
       s.wake_as_needed();
       return n;
     }
+    if (room == 0) s.wake_as_needed();  // what we may not take is for others
     const bool over = options.deadline == SteadyTime{} || options.stop.stop_requested();
     if (over || wait(lock, options, room == 0) == Wait::give_up) {
       s.wake_as_needed();  // a wake-up that was meant for us goes on to another
@@ -120,7 +137,7 @@ MemoryChannel::Wait MemoryChannel::wait(std::unique_lock<std::mutex>& lock, cons
   if (s.leader == &waiter) {
     s.leader = nullptr;
     // Somebody else must watch the timers if we do not come back.
-    if (s.store.next_event() != detail::TimerWheel::kNever) s.wake_one();
+    if (s.store.next_event() != detail::TimerWheel::kNever) s.wake_new_leader();
   }
   return Wait::again;
 }
@@ -222,6 +239,7 @@ Result<BackendStats> MemoryChannel::stats() {
   const std::lock_guard lock(s.mutex);
   if (auto open = check_open(); !open) return std::unexpected(std::move(open.error()));
   s.store.run_timers(now.tick_ms);
+  if (!s.limited.empty()) s.wake_all();
   s.wake_as_needed();
   BackendStats stats{.ready = 0,
                      .in_flight = s.store.in_flight_count(),

@@ -43,6 +43,7 @@ struct ChannelState {
 
   // Each holds `mutex`.
   void wake_one() noexcept;
+  void wake_new_leader() noexcept;
   void wake_all() noexcept;
   /// After a change: wakes a consumer if something is ready, the leader if a timer is due earlier than it thinks.
   void wake_as_needed() noexcept;

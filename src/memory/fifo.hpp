@@ -21,6 +21,7 @@ class Fifo {
   Fifo& operator=(const Fifo&) = delete;
   ~Fifo() {
     // The owner has taken all messages out.
+    if (head_ == nullptr) head_ = first_.load(std::memory_order_relaxed);
     while (head_ != nullptr) {
       Segment* next = head_->next.load(std::memory_order_relaxed);
       free_segment(head_);

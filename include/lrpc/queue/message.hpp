@@ -83,7 +83,9 @@ class Message {
 
   /// Expires `after` from now, rounded up to a whole second; 0 or less = never.
   void set_expires(Duration after) {
+    constexpr Duration kLongestLife = std::chrono::hours(24) * 36525;  // as everywhere: more means 100 years
     const std::int64_t now_ms = system_clock()->now().wall_ms;
+    if (after > kLongestLife) after = kLongestLife;
     set_expires_at(after.count() <= 0 ? 0 : (now_ms + after.count() + 999) / 1000);
   }
   /// Expires at this unix second; 0 = never.
