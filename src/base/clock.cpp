@@ -4,7 +4,7 @@
 #include <ctime>
 
 #include <atomic>
-#include <condition_variable>
+#include <limits>
 #include <list>
 
 namespace lrpc::queue {
@@ -33,7 +33,9 @@ class SystemClock final : public Clock {
   [[nodiscard]] std::int64_t coarse_lag_ms() const noexcept override { return 10; }  // 100 Hz is the slowest kernel
 
   [[nodiscard]] std::chrono::steady_clock::time_point real(std::int64_t tick_ms) const noexcept override {
-    // libstdc++'s steady_clock is CLOCK_MONOTONIC.
+    // libstdc++'s steady_clock is CLOCK_MONOTONIC, in nanoseconds.
+    constexpr std::int64_t kLast = std::numeric_limits<std::int64_t>::max() / 1'000'000;
+    if (tick_ms >= kLast) return std::chrono::steady_clock::time_point::max();
     return std::chrono::steady_clock::time_point(std::chrono::milliseconds(tick_ms));
   }
 

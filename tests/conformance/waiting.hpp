@@ -23,6 +23,15 @@ namespace lrpc::queue::conformance {
 class Gate {
  public:
   explicit Gate(Duration patience) noexcept : patience_(patience) {}
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+  /// Opens it and waits until nobody is in it any more: a handler may outlive the queue that gave up on it.
+  ~Gate() {
+    std::unique_lock lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return inside_ == 0; });
+  }
 
   void open() {
     const std::lock_guard lock(mutex_);
@@ -33,8 +42,12 @@ class Gate {
   bool pass() {
     std::unique_lock lock(mutex_);
     ++entered_;
+    ++inside_;
     changed_.notify_all();
-    return changed_.wait_for(lock, patience_, [&] { return open_; });
+    const bool passed = changed_.wait_for(lock, patience_, [&] { return open_; });
+    --inside_;
+    changed_.notify_all();
+    return passed;
   }
   /// Waits until `count` calls of pass have begun.
   [[nodiscard]] bool wait_for_entered(int count) {
@@ -52,6 +65,7 @@ class Gate {
   std::condition_variable changed_;
   bool open_ = false;
   int entered_ = 0;
+  int inside_ = 0;
 };
 
 /// Opens a gate at the end of a scope: declare it after the queue, so that an aborted test does not make the queue's
