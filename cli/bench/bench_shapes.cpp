@@ -165,6 +165,7 @@ Result<BenchResult> run_crew(const Config& config, const BenchLoad& load, int pr
   const auto begin = SteadyClock::now();
   {
     std::vector<std::jthread> threads;
+    threads.reserve(static_cast<std::size_t>(consumers) + static_cast<std::size_t>(producers));
     for (int i = 0; i < consumers; ++i) threads.emplace_back(consume, stage->channels[0], std::ref(crew));
     for (int i = 0; i < producers; ++i) {
       const std::int64_t count = load.messages / producers + (i < load.messages % producers ? 1 : 0);

@@ -29,10 +29,10 @@ class ExecSink final : public PipeSink {
     Duration message_ttl{0};  ///< A message that waited this long is given up; 0 = never.
     bool verbose = false;     ///< Tell of each failure.
   };
-  ExecSink(Channel<RawJson> channel, Settings settings, HandlerCommand command, ChildProcesses& children,
+  ExecSink(Channel<RawJson> channel, const Settings& settings, HandlerCommand command, ChildProcesses& children,
            std::optional<DeadLetterFile> file, PipeState& state)
       : channel_(std::move(channel)),
-        settings_(std::move(settings)),
+        settings_(settings),
         command_(std::move(command)),
         children_(children),
         file_(std::move(file)),
