@@ -139,7 +139,7 @@ Result<void> ChannelImpl::resume() {
 // -- settling -------------------------------------------------------------------------------------------------------
 
 Result<void> ChannelImpl::ack(DeliveryTag tag) {
-  if (!is_open()) return closed();
+  if (!settles()) return closed();
   bool done = false;
   if (auto result = core_->backend->ack({&tag, 1}, {&done, 1}); !result) {
     return explain(std::move(result.error()), "ack");
@@ -150,7 +150,7 @@ Result<void> ChannelImpl::ack(DeliveryTag tag) {
 }
 
 Result<DeliveryTag> ChannelImpl::find(std::string_view id) {
-  if (!is_open()) return closed();
+  if (!settles()) return closed();
   const auto tag = core_->backend->find(id);
   if (!tag) return std::unexpected(not_found("message " + std::string(id)));
   return *tag;
@@ -174,7 +174,7 @@ Result<void> ChannelImpl::report(std::span<const bool> done,
 
 Result<void> ChannelImpl::ack_many(std::span<const DeliveryTag> tags,
                                    const std::function<std::string(std::size_t)>& id_of) {
-  if (!is_open()) return closed();
+  if (!settles()) return closed();
   const auto done = std::make_unique<bool[]>(tags.size());
   const std::span<bool> flags(done.get(), tags.size());
   if (auto result = core_->backend->ack(tags, flags); !result) return explain(std::move(result.error()), "ack");
@@ -193,7 +193,7 @@ Result<void> ChannelImpl::nack_id(std::string_view id, const NackOptions& option
 
 Result<void> ChannelImpl::nack_many(std::span<const DeliveryTag> tags,
                                     const std::function<std::string(std::size_t)>& id_of, const NackOptions& options) {
-  if (!is_open()) return closed();
+  if (!settles()) return closed();
   if (auto ok = check_nack(options); !ok) return ok;
   const auto done = std::make_unique<bool[]>(tags.size());
   std::vector<Settlement> settlements;
@@ -233,7 +233,7 @@ Result<void> ChannelImpl::touch_id(std::string_view id, std::optional<Duration> 
 Result<void> ChannelImpl::touch_many(std::span<const DeliveryTag> tags,
                                      const std::function<std::string(std::size_t)>& id_of,
                                      std::optional<Duration> lease) {
-  if (!is_open()) return closed();
+  if (!settles()) return closed();
   if (lease && lease->count() <= 0) return fail(ErrorCode::invalid_argument, "touch: the lease must be more than 0");
   const auto done = std::make_unique<bool[]>(tags.size());
   const std::span<bool> flags(done.get(), tags.size());

@@ -77,6 +77,10 @@ class ChannelImpl final : public ChannelEngine, public std::enable_shared_from_t
   [[nodiscard]] bool is_open() const noexcept {
     return core_->life.load(std::memory_order_acquire) == ChannelLife::open;
   }
+  /// While the channel closes, its last handlers may still settle what they have (D20).
+  [[nodiscard]] bool settles() const noexcept {
+    return core_->life.load(std::memory_order_acquire) <= ChannelLife::closing;
+  }
   [[nodiscard]] std::unexpected<Error> closed() const { return std::unexpected(core_->closed_error()); }
   [[nodiscard]] std::unexpected<Error> explain(Error&& error, std::string_view doing) {
     return std::unexpected(core_->explain(std::move(error), doing));

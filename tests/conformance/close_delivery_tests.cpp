@@ -86,6 +86,30 @@ void running_handlers_may_finish(Context& ctx) {
   ctx.expect_depth(again, 0);  // their acks counted
 }
 
+void handler_settles_itself_during_close(Context& ctx) {
+  Gate gate(ctx.patience());
+  auto s = ctx.setup<int>({.max_in_flight = 3});
+  const OpenAtExit opener(gate);
+  must(s.topic.pub_batch({1, 2, 3}));
+  must(s.channel.subscribe([&](Message<int>& m) {
+    gate.pass();
+    if (m.body() == 1) expect_ok(s.channel.ack(m));
+    if (m.body() == 2) expect_ok(s.channel.nack(m.id(), {.delay = Duration(0)}));
+    if (m.body() == 3) expect_ok(s.channel.touch(m));
+  }));
+  EXPECT_TRUE(gate.wait_for_entered(3));
+  std::jthread opening([&] {
+    Context::wait_a_moment();
+    gate.open();
+  });
+  expect_ok(s.channel.close());
+  auto again = must(s.topic.get_or_add_channel("work"));
+  const auto message = ctx.receive(again);
+  EXPECT_EQ(message.body(), 2);
+  EXPECT_EQ(message.attempts(), 2);
+  ctx.expect_nothing(again);
+}
+
 void handler_failure_during_close_counts(Context& ctx) {
   Gate gate(ctx.patience());
   auto s = ctx.setup<int>({.max_retries = 3, .retry_delay = Duration(0)});
@@ -385,6 +409,7 @@ constexpr TestCase kTests[] = {
     {"D20_queue_close_wakes_blocked_calls", "D20 D21", {}, queue_close_wakes},
     {"D20_deletion_wakes_blocked_calls", "D20 D21", {Capability::delete_channel}, deletion_wakes},
     {"D20_running_handlers_may_finish_and_their_acks_count", "D20", {}, running_handlers_may_finish},
+    {"D20_handler_may_settle_itself_during_close", "D20 API_Handler", {}, handler_settles_itself_during_close},
     {"D20_handler_failure_during_close_counts", "D20 D6", {}, handler_failure_during_close_counts},
     {"D20_prefetched_messages_go_back_uncounted", "D20 D6", {}, prefetched_go_back_uncounted},
     {"D20_held_messages_of_a_key_go_back_at_close", "D20 D6 D8", {}, held_messages_at_close},

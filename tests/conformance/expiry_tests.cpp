@@ -242,10 +242,70 @@ void expiry_inside_the_backlog(Context& ctx) {
   ctx.expect_nothing(channel);
 }
 
+void expiry_behind_a_busy_handler(Context& ctx) {
+  Gate gate(ctx.patience());
+  Collector<int> handled(ctx.patience());
+  auto s = ctx.setup<int>({.max_in_flight = 1});
+  const OpenAtExit opener(gate);
+  must(s.topic.pub(1));
+  must(s.topic.pub_batch({2, 3}, kFiveSeconds));
+  must(s.topic.pub(4));
+  must(s.channel.subscribe([&](Message<int>& m) {
+    if (m.body() == 1) gate.pass();
+    handled.add(m.body());
+  }));
+  EXPECT_TRUE(gate.wait_for_entered(1));
+  ctx.advance(seconds(10));
+  gate.open();
+  EXPECT_TRUE(handled.wait_for(2));
+  EXPECT_TRUE(empty(ctx, s.channel));
+  EXPECT_EQ(handled.items(), (std::vector<int>{1, 4}));
+  EXPECT_EQ(must(s.channel.stats()).expired, 2);
+}
+
+void expiry_while_held_by_its_key(Context& ctx) {
+  Collector<int> handled(ctx.patience());
+  auto s = ctx.setup<int>({.retry_delay = seconds(30), .max_in_flight = 4});
+  must(s.topic.pub(1, {.key = "k"}));
+  must(s.topic.pub(2, {.key = "k", .expires = seconds(5)}));
+  must(s.topic.pub(3, {.key = "k"}));
+  must(s.channel.subscribe([&](Message<int>& m) {
+    handled.add(m.body());
+    return ProcessRsp{.retry = m.body() == 1 && m.attempts() == 1};
+  }));
+  EXPECT_TRUE(handled.wait_for(1));
+  EXPECT_TRUE(ctx.eventually([&] { return must(s.channel.stats()).nacked == 1; }));
+  ctx.advance(seconds(30));
+  EXPECT_TRUE(handled.wait_for(3));
+  EXPECT_TRUE(empty(ctx, s.channel));
+  EXPECT_EQ(handled.items(), (std::vector<int>{1, 1, 3}));
+  EXPECT_EQ(must(s.channel.stats()).expired, 1);
+}
+
+void expiry_of_a_held_retry(Context& ctx) {
+  Collector<int> handled(ctx.patience());
+  auto s = ctx.setup<int>({.retry_delay = seconds(30), .max_in_flight = 4});
+  must(s.topic.pub(1, {.key = "k", .expires = seconds(5)}));
+  must(s.topic.pub(2, {.key = "k"}));
+  must(s.channel.subscribe([&](Message<int>& m) {
+    handled.add(m.body());
+    return ProcessRsp{.retry = m.body() == 1};
+  }));
+  EXPECT_TRUE(handled.wait_for(1));
+  EXPECT_TRUE(ctx.eventually([&] { return must(s.channel.stats()).nacked == 1; }));
+  ctx.advance(seconds(30));
+  EXPECT_TRUE(handled.wait_for(2));
+  EXPECT_TRUE(empty(ctx, s.channel));
+  EXPECT_EQ(handled.items(), (std::vector<int>{1, 2}));
+}
+
 constexpr TestCase kTests[] = {
     {"D12_expired_message_is_never_delivered", "D12", kTimed, expired_is_not_delivered},
     {"D12_expired_message_is_not_in_a_batch", "D12 API_TryNext", kTimed, expired_is_not_in_a_batch},
     {"D12_subscription_passes_over_expired_messages", "D12", kTimed, subscription_passes_over_expired},
+    {"D12_expiry_behind_a_busy_handler", "D12 D11", kTimed, expiry_behind_a_busy_handler},
+    {"D12_expiry_while_held_by_its_key", "D12 D8", kTimed, expiry_while_held_by_its_key},
+    {"D12_expiry_of_a_held_retry", "D12 D8", kTimed, expiry_of_a_held_retry},
     {"D12_only_expired_messages_give_no_message", "D12", kTimed, only_expired_gives_no_message},
     {"D12_expires_at_its_second_exactly", "D12", kTimed, exact_second},
     {"D12_message_expired_at_publish_is_not_delivered", "D12", kTimed, already_expired_at_publish},

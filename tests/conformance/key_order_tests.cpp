@@ -272,6 +272,31 @@ void many_held_keys_do_not_stop_others(Context& ctx) {
   EXPECT_EQ(done, 2 * kKeys + 1);
 }
 
+void more_than_a_thousand_held(Context& ctx) {
+  constexpr int kMessages = 1500;
+  Collector<int> handled(ctx.patience());
+  auto s = ctx.setup<int>({.retry_delay = seconds(10), .max_in_flight = 4});
+  for (int i = 1; i <= kMessages; ++i) must(s.topic.pub(i, {.key = "a"}));
+  for (int i = 1; i <= 5; ++i) must(s.topic.pub(-i, {.key = "b"}));
+  must(s.channel.subscribe([&](Message<int>& m) {
+    if (m.body() == 1 && m.attempts() == 1) return ProcessRsp{.retry = true};
+    handled.add(m.body());
+    return ProcessRsp{};
+  }));
+  EXPECT_TRUE(ctx.eventually([&] { return must(s.channel.stats()).nacked == 1; }));
+  Context::wait_a_moment();
+  ctx.expect_depth(s.channel, kMessages + 5 - static_cast<std::int64_t>(handled.size()));
+  ctx.advance(seconds(10));
+  EXPECT_TRUE(handled.wait_for(kMessages + 5));
+  EXPECT_TRUE(ctx.eventually([&] { return s.channel.depth() == 0; }));
+  int last = 0;
+  for (const int body : handled.items()) {
+    if (body < 0) continue;
+    ASSERT_EQ(body, last + 1);
+    last = body;
+  }
+}
+
 void next_ignores_keys(Context& ctx) {
   auto s = ctx.setup<Text>();
   pub(s.topic, "a1", "a");
@@ -294,6 +319,7 @@ constexpr TestCase kTests[] = {
     {"D8_dead_letter_ends_the_hold", "D8 D18", {}, dead_letter_ends_the_hold},
     {"D8_nack_inside_a_handler_holds_its_key", "D8 API_Handler", kTimed, handler_nack_holds_its_key},
     {"D8_handler_timeout_ends_the_hold", "D8 D9", kTimed, handler_timeout_ends_the_hold},
+    {"D8_more_than_a_thousand_held_messages_lose_nothing", "D8 D5 D1", kTimed, more_than_a_thousand_held},
     {"D8_many_held_keys_do_not_stop_others", "D8", kTimed, many_held_keys_do_not_stop_others},
 };
 

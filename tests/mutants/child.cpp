@@ -28,7 +28,7 @@ using std::chrono::steady_clock;
 // The suite itself gives a test a minute (a quarter of it over a mutant) and then leaves it alone: a child that is
 // silent for longer is stuck outside a test.
 constexpr std::chrono::seconds kStuck(90);
-// A mutant that has failed a test needs no more proof after this time.
+// A mutant that has failed a test needs no more proof after this time: its other tests mostly wait in vain.
 constexpr std::chrono::seconds kProof(8);
 // A failing test waits for what never comes: over a mutant not for long.
 constexpr double kMutantPatience = 0.25;
@@ -43,16 +43,10 @@ void write_line(int fd, std::string line) {
   }
 }
 
-/// Ends the child at once: a test that was left alone still has threads.
-[[noreturn]] void leave(int fd, const char* how) {
-  write_line(fd, how);
-  std::_Exit(EXIT_SUCCESS);
-}
-
 /// Tells the parent what happens.
 class Reporter final : public testing::EmptyTestEventListener {
  public:
-  Reporter(int fd, bool mutant) noexcept : fd_(fd), mutant_(mutant) {}
+  explicit Reporter(int fd) noexcept : fd_(fd) {}
 
   void OnTestStart(const testing::TestInfo& test) override { write_line(fd_, std::string("start ") + test.name()); }
   void OnTestPartResult(const testing::TestPartResult& part) override {
@@ -60,17 +54,11 @@ class Reporter final : public testing::EmptyTestEventListener {
     write_line(fd_, "note line " + std::to_string(part.line_number()) + ": " + part.summary());
   }
   void OnTestEnd(const testing::TestInfo& test) override {
-    const bool failed = test.result()->Failed();
-    any_failed_ = any_failed_ || failed;
-    write_line(fd_, std::string(failed ? "fail " : "pass ") + test.name());
-    if (mutant_ && any_failed_ && steady_clock::now() - begin_ > kProof) leave(fd_, "cut");
+    write_line(fd_, std::string(test.result()->Failed() ? "fail " : "pass ") + test.name());
   }
 
  private:
   const int fd_;
-  const bool mutant_;
-  const steady_clock::time_point begin_ = steady_clock::now();
-  bool any_failed_ = false;
 };
 
 [[noreturn]] void run_child(int fd, const Variant& variant) {
@@ -94,14 +82,15 @@ class Reporter final : public testing::EmptyTestEventListener {
   });
   testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
   delete listeners.Release(listeners.default_result_printer());
-  listeners.Append(new Reporter(fd, mutant));
+  listeners.Append(new Reporter(fd));
   [[maybe_unused]] const int failed = RUN_ALL_TESTS();  // the listener has told
-  leave(fd, "end");
+  write_line(fd, "end");
+  std::_Exit(EXIT_SUCCESS);  // at once: a test that was left alone still has threads
 }
 
 }  // namespace
 
-Child::Child(const Variant& variant) : last_news_(steady_clock::now()) {
+Child::Child(const Variant& variant) : mutant_(static_cast<bool>(variant.spoil)) {
   std::array<int, 2> pipe{};
   if (::pipe2(pipe.data(), O_CLOEXEC) != 0) throw std::system_error(errno, std::generic_category(), "pipe2");
   pid_ = ::fork();
@@ -120,6 +109,8 @@ Child::Child(Child&& other) noexcept
       unread_(std::move(other.unread_)),
       test_(std::move(other.test_)),
       ended_(other.ended_),
+      mutant_(other.mutant_),
+      started_(other.started_),
       last_news_(other.last_news_),
       outcome_(std::move(other.outcome_)) {}
 
@@ -145,7 +136,6 @@ void Child::take_line(const std::string& line) {
     outcome_.notes.push_back(test_ + ": " + rest);
   } else {
     ended_ = true;
-    outcome_.cut_short = word == "cut";
   }
 }
 
@@ -175,9 +165,17 @@ void Child::reap() {
                                          : "ended early " + where;
 }
 
-bool Child::kill_if_stuck() {
-  if (steady_clock::now() - last_news_ < kStuck) return false;
-  outcome_.trouble = "hung " + (test_.empty() ? std::string("outside a test") : "in " + test_);
+bool Child::kill_if_due() {
+  const auto now = steady_clock::now();
+  if (mutant_ && !outcome_.notes.empty() && now - started_ > kProof) {
+    ended_ = outcome_.cut_short = true;
+    // The note may be of the test that is running.
+    if (!test_.empty() && outcome_.notes.back().starts_with(test_ + ":")) take_line("fail " + test_);
+  } else if (now - last_news_ > kStuck) {
+    outcome_.trouble = "hung " + (test_.empty() ? std::string("outside a test") : "in " + test_);
+  } else {
+    return false;
+  }
   ::kill(pid_, SIGKILL);
   reap();
   return true;

@@ -40,8 +40,9 @@ class Child {
   [[nodiscard]] int fd() const noexcept { return fd_; }
   /// Takes in what the child reported. False when it has ended; the outcome is complete then.
   bool read();
-  /// Kills a child whose present test has been running for too long. True when it did.
-  bool kill_if_stuck();
+  /// Kills a child that has shown enough, or whose present test has been running for too long. True when it did; the
+  /// outcome is complete then.
+  bool kill_if_due();
   [[nodiscard]] const Outcome& outcome() const noexcept { return outcome_; }
 
  private:
@@ -53,7 +54,9 @@ class Child {
   std::string unread_;
   std::string test_;  // running now
   bool ended_ = false;
-  std::chrono::steady_clock::time_point last_news_;
+  bool mutant_ = false;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point last_news_ = started_;
   Outcome outcome_;
 };
 

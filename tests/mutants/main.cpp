@@ -41,12 +41,12 @@ std::map<std::string_view, Outcome> run_all(const std::vector<Variant>& variants
     }
     std::vector<pollfd> ready;
     for (const auto& [name, child] : running) ready.push_back({.fd = child.fd(), .events = POLLIN, .revents = 0});
-    ::poll(ready.data(), ready.size(), 1000);
+    ::poll(ready.data(), ready.size(), 200);
     for (auto it = running.begin(); it != running.end();) {
       Child& child = it->second;
       const bool news =
           std::ranges::any_of(ready, [&](const pollfd& p) { return p.fd == child.fd() && p.revents != 0; });
-      const bool over = news ? !child.read() : child.kill_if_stuck();
+      const bool over = (news && !child.read()) || child.kill_if_due();
       if (over) outcomes[it->first] = child.outcome();
       it = over ? running.erase(it) : std::next(it);
     }

@@ -105,6 +105,7 @@ TEST_F(LeaseTest, OfAFrozenClientIsLostAndItsLateAckChangesNothing) {
   ASSERT_TRUE(gate_.wait_for_entered(1));
   holder_.link->inject(Op::touch, Fault::refuse);
   holder_.link->inject(Op::receive, Fault::refuse);
+  ASSERT_TRUE(eventually([&] { return holder_.link->on_the_way() == 0; })) << "what went before would still arrive";
   clock_->advance(kLease);
   const auto message = other_.receive();
   EXPECT_EQ(message.attempts(), 2);

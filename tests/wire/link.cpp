@@ -37,6 +37,11 @@ std::uint64_t Link::faults(Op op, Fault fault) const {
   return fault == Fault::refuse ? counters.refused : counters.lost;
 }
 
+int Link::on_the_way() const {
+  const std::lock_guard lock(mutex_);
+  return on_the_way_;
+}
+
 bool Link::reachable() const {
   const std::lock_guard lock(mutex_);
   return connected_ && server_->up();
@@ -66,11 +71,22 @@ Duration Link::draw_delay() {
 }
 
 Result<Bytes> Link::call(Op op, std::span<const std::byte> request, SteadyTime deadline) {
+  {
+    const std::lock_guard lock(mutex_);
+    ++counters_.at(static_cast<std::size_t>(op)).calls;
+    ++on_the_way_;
+  }
+  Result<Bytes> reply = carry(op, request, deadline);
+  const std::lock_guard lock(mutex_);
+  --on_the_way_;
+  return reply;
+}
+
+Result<Bytes> Link::carry(Op op, std::span<const std::byte> request, SteadyTime deadline) {
   Fault fault{};
   {
     std::unique_lock lock(mutex_);
     Counters& counters = counters_.at(static_cast<std::size_t>(op));
-    ++counters.calls;
     fault = draw(op);
     if (const Duration delay = draw_delay(); delay.count() > 0) {
       const SteadyTime arrival = std::chrono::steady_clock::now() + delay;

@@ -49,6 +49,8 @@ class Link final : public NewsListener {
   /// How many requests of a kind began, and how many met a fault.
   [[nodiscard]] std::uint64_t calls(Op op) const;
   [[nodiscard]] std::uint64_t faults(Op op, Fault fault) const;
+  /// How many requests have begun and not ended.
+  [[nodiscard]] int on_the_way() const;
 
   // For the client.
   /// Sends a request and waits for its reply. `unavailable` = not done, `outcome_unknown` = perhaps done.
@@ -75,6 +77,7 @@ class Link final : public NewsListener {
   };
   static constexpr auto kOps = static_cast<std::size_t>(Op::count_);
 
+  Result<Bytes> carry(Op op, std::span<const std::byte> request, SteadyTime deadline);
   Fault draw(Op op);
   Duration draw_delay();
   bool chance(double probability);
@@ -87,6 +90,7 @@ class Link final : public NewsListener {
   std::array<Injection, kOps> injections_{};
   std::array<Counters, kOps> counters_{};
   bool connected_ = true;
+  int on_the_way_ = 0;
   std::multimap<std::uint64_t, std::weak_ptr<Wakeup>> wakeups_;
 };
 
