@@ -76,7 +76,7 @@ class JournalChannel final : public BackendChannel {
   std::optional<DeliveryTag> find(std::string_view id) override {
     const std::lock_guard lock(store_->mutex);
     for (auto it = state_->held.rbegin(); it != state_->held.rend(); ++it) {  // the newest first
-      if (it->second.entry.message->id_is(id)) return tag_of(it->first, it->second.entry);
+      if (it->second.entry.message->id_is(Envelope::IdQuery(id))) return tag_of(it->first, it->second.entry);
     }
     return std::nullopt;
   }

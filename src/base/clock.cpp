@@ -30,6 +30,7 @@ class SystemClock final : public Clock {
     return cached;
   }
 
+  [[nodiscard]] Duration granularity() const noexcept override { return Duration(1); }
   [[nodiscard]] std::int64_t coarse_lag_ms() const noexcept override { return 10; }  // 100 Hz is the slowest kernel
 
   [[nodiscard]] std::chrono::steady_clock::time_point real(std::int64_t tick_ms) const noexcept override {

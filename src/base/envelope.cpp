@@ -27,19 +27,18 @@ std::string Envelope::id() const {
   return extras_ && !extras_->id.empty() ? extras_->id : id_.to_string();
 }
 
-bool Envelope::id_is(std::string_view text) const noexcept {
-  if (extras_ && !extras_->id.empty()) return extras_->id == text;
-  const auto parsed = MessageId::parse(text);
-  return has_id() && parsed && *parsed == id_;
+Envelope::IdQuery::IdQuery(std::string_view text) noexcept
+    : text_(text),
+      parsed_(MessageId::parse(text)),
+      hash_(parsed_ ? mix(*parsed_) : std::hash<std::string_view>{}(text)) {}
+
+bool Envelope::id_is(const IdQuery& id) const noexcept {
+  if (extras_ && !extras_->id.empty()) return extras_->id == id.text_;
+  return has_id() && id.parsed_ && *id.parsed_ == id_;
 }
 
 std::uint64_t Envelope::id_hash() const noexcept {
   return extras_ && !extras_->id.empty() ? std::hash<std::string_view>{}(extras_->id) : mix(id_);
-}
-
-std::uint64_t Envelope::hash_of_id(std::string_view text) noexcept {
-  const auto parsed = MessageId::parse(text);
-  return parsed ? mix(*parsed) : std::hash<std::string_view>{}(text);
 }
 
 void Envelope::set_id(MessageId id) noexcept {

@@ -1,55 +1,40 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include "base/parker.hpp"
 
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <ctime>
+#include "base/futex.hpp"
 
 namespace lrpc::queue::detail {
-namespace {
 
-static_assert(sizeof(std::atomic<std::uint32_t>) == 4);
-
-void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected,
-                std::chrono::steady_clock::time_point deadline) noexcept {
-  timespec limit{};
-  timespec* until = nullptr;
-  if (deadline != std::chrono::steady_clock::time_point::max()) {
-    // FUTEX_WAIT_BITSET takes an absolute CLOCK_MONOTONIC time, which is what steady_clock counts.
-    const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count();
-    limit.tv_sec = static_cast<std::time_t>(ns / 1'000'000'000);
-    limit.tv_nsec = static_cast<long>(ns % 1'000'000'000);
-    until = &limit;
-  }
-  syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAIT_BITSET_PRIVATE, expected, until, nullptr,
-          FUTEX_BITSET_MATCH_ANY);
-}
-
-void futex_wake(std::atomic<std::uint32_t>& word) noexcept {
-  syscall(SYS_futex, reinterpret_cast<std::uint32_t*>(&word), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
-}
-
-}  // namespace
-
-bool Parker::park_until(std::chrono::steady_clock::time_point deadline) noexcept {
-  std::uint32_t expected = kEmpty;
-  if (!state_.compare_exchange_strong(expected, kSleeping, std::memory_order_acq_rel)) {
-    state_.store(kEmpty, std::memory_order_relaxed);  // was notified already
-    return true;
-  }
+Parker::Woken Parker::park_until(std::chrono::steady_clock::time_point deadline) noexcept {
+  const bool bounded = deadline != std::chrono::steady_clock::time_point::max();
+  std::uint32_t state = kEmpty;
+  state_.compare_exchange_strong(state, kSleeping, std::memory_order_acq_rel);
+  // Sleeping, or what somebody else has made of it.
   for (;;) {
-    const bool bounded = deadline != std::chrono::steady_clock::time_point::max();
-    if (bounded && std::chrono::steady_clock::now() >= deadline) break;
+    state = state_.load(std::memory_order_acquire);
+    if (state == kReleased) return Woken::released;
+    const bool over = bounded && std::chrono::steady_clock::now() >= deadline;
+    if (state == kPoked || over) {
+      // Fails when a release comes this very moment.
+      if (state_.compare_exchange_strong(state, kEmpty, std::memory_order_acq_rel)) {
+        return state == kPoked ? Woken::poked : Woken::time_out;
+      }
+      continue;
+    }
     futex_wait(state_, kSleeping, deadline);
-    if (state_.load(std::memory_order_acquire) == kNotified) break;
   }
-  return state_.exchange(kEmpty, std::memory_order_acq_rel) == kNotified;
 }
 
-void Parker::unpark() noexcept {
-  if (state_.exchange(kNotified, std::memory_order_acq_rel) == kSleeping) futex_wake(state_);
+void Parker::poke() noexcept {
+  std::uint32_t state = state_.load(std::memory_order_relaxed);
+  do {
+    if (state == kReleased) return;
+  } while (!state_.compare_exchange_weak(state, kPoked, std::memory_order_acq_rel));
+  if (state == kSleeping) futex_wake_one(state_);
+}
+
+void Parker::release() noexcept {
+  if (state_.exchange(kReleased, std::memory_order_acq_rel) == kSleeping) futex_wake_one(state_);
 }
 
 }  // namespace lrpc::queue::detail

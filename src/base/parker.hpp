@@ -7,20 +7,26 @@
 
 namespace lrpc::queue::detail {
 
-/// Lets one thread sleep until another wakes it: a futex (futex(2)) with a memory of one wake-up, so that a wake-up
-/// that comes before the sleep is not lost.
+/// Lets one thread sleep until another wakes it, with a memory, so that a wake-up that comes before the sleep is not
+/// lost. There are two kinds: any number of pokes ("look again"), and one release, after which the releasing thread
+/// never touches the parker again: who sleeps may be gone with it at once.
 class Parker {
  public:
-  /// Sleeps until `unpark` or `deadline` (time_point::max() = none). True when woken. Only one thread may park.
-  bool park_until(std::chrono::steady_clock::time_point deadline) noexcept;
-  /// Wakes the thread that parks, or lets its next park return at once. The parker may be gone when this returns only
-  /// if its owner could not have left before: callers hold the lock that protects the owner's registration.
-  void unpark() noexcept;
+  enum class Woken : std::uint8_t { time_out, poked, released };
+
+  /// Sleeps until `poke`, `release` or `deadline` (time_point::max() = none). Only one thread may park. A release is
+  /// not forgotten: later calls return `released` at once.
+  Woken park_until(std::chrono::steady_clock::time_point deadline) noexcept;
+  /// The caller makes sure that the parker lives until this has returned.
+  void poke() noexcept;
+  /// At most once.
+  void release() noexcept;
 
  private:
   static constexpr std::uint32_t kEmpty = 0;
   static constexpr std::uint32_t kSleeping = 1;
-  static constexpr std::uint32_t kNotified = 2;
+  static constexpr std::uint32_t kPoked = 2;
+  static constexpr std::uint32_t kReleased = 3;
   std::atomic<std::uint32_t> state_{kEmpty};
 };
 

@@ -38,6 +38,7 @@ class List {
 
   [[nodiscard]] bool empty() const noexcept { return head_.next == &head_; }
   [[nodiscard]] ListNode* front() noexcept { return empty() ? nullptr : head_.next; }
+  [[nodiscard]] const ListNode* front() const noexcept { return empty() ? nullptr : head_.next; }
   [[nodiscard]] ListNode* back() noexcept { return empty() ? nullptr : head_.prev; }
   [[nodiscard]] ListNode& end() noexcept { return head_; }
   void push_back(ListNode& node) noexcept { node.insert_before(head_); }

@@ -42,13 +42,13 @@ Settlement ChannelCore::settlement_for(DeliveryTag tag, const Failure& failure, 
   return {.tag = tag,
           .action = Settlement::Action::retry,
           .count_attempt = !failure.skip_attempts,
-          .delay = decision.delay,
+          .delay = decision.delay.count() > 0 ? decision.delay + context->clock->granularity() : decision.delay,
           .error = std::move(error)};
 }
 
-std::size_t ChannelCore::admit(std::span<Delivery> deliveries) {
+std::size_t ChannelCore::admit(std::span<Delivery> deliveries, Instant now) {
   const ChannelPolicy& p = policy();
-  const std::int64_t now_s = context->clock->coarse().wall_s();
+  const std::int64_t now_s = now.wall_s();
   std::vector<Settlement> refused;  // empty nearly always: allocates nothing
   std::size_t kept = 0;
   for (Delivery& d : deliveries) {

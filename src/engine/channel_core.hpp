@@ -62,7 +62,7 @@ class ChannelCore {
   /// Sorts out what must not be delivered (expired, given up, undecodable), decodes the rest, moves it to the front
   /// of `deliveries` and returns how many remain. What could not be sorted out, because the back end does not answer,
   /// is left to its lease.
-  std::size_t admit(std::span<Delivery> deliveries);
+  std::size_t admit(std::span<Delivery> deliveries, Instant now);
   /// Counts deliveries that are handed to the user now.
   void count_delivered(std::span<const Delivery> deliveries);
 

@@ -31,25 +31,23 @@ Error ChannelImpl::not_found(std::string_view what) const {
 
 // -- taking messages ------------------------------------------------------------------------------------------------
 
-Result<Delivery> ChannelImpl::next(std::optional<Duration> timeout, const std::stop_token& stop) {
-  Delivery delivery;
-  Result<std::size_t> n = take({&delivery, 1}, timeout, stop);
-  if (!n) return std::unexpected(std::move(n.error()));
-  return delivery;
+Result<void> ChannelImpl::next(Delivery& out, std::optional<Duration> timeout, const std::stop_token& stop) {
+  std::size_t taken = 0;
+  return take({&out, 1}, taken, timeout, stop);
 }
 
 Result<std::vector<Delivery>> ChannelImpl::next_batch(std::size_t max, Duration timeout) {
   if (max == 0) return fail(ErrorCode::invalid_argument, "next_batch: max is 0");
   constexpr std::size_t kMost = 65'536;  // of one call, so that a huge max does not allocate for nothing
   std::vector<Delivery> deliveries(std::min(max, kMost));
-  Result<std::size_t> n = take(deliveries, timeout, {});
-  if (!n) return std::unexpected(std::move(n.error()));
-  deliveries.resize(*n);
+  std::size_t taken = 0;
+  if (auto result = take(deliveries, taken, timeout, {}); !result) return std::unexpected(std::move(result.error()));
+  deliveries.resize(taken);
   return deliveries;
 }
 
-Result<std::size_t> ChannelImpl::take(std::span<Delivery> out, std::optional<Duration> timeout,
-                                      const std::stop_token& stop) {
+Result<void> ChannelImpl::take(std::span<Delivery> out, std::size_t& taken, std::optional<Duration> timeout,
+                               const std::stop_token& stop) {
   if (timeout && timeout->count() < 0) return fail(ErrorCode::invalid_argument, "try_next: the timeout is negative");
   const auto no_message = [&] {
     return fail(ErrorCode::no_message, "no message on channel " + core_->name + " of topic " + core_->topic, true);
@@ -68,6 +66,7 @@ Result<std::size_t> ChannelImpl::take(std::span<Delivery> out, std::optional<Dur
       if (!wait_for_resume(deadline, stop)) return no_message();
       continue;
     }
+    options.now = core_->context->clock->coarse();
     Result<std::size_t> n = core_->backend->receive(out, options);
     if (!n) {
       if (!is_open()) return closed();
@@ -77,10 +76,11 @@ Result<std::size_t> ChannelImpl::take(std::span<Delivery> out, std::optional<Dur
     }
     failures = 0;
     if (*n > 0) {
-      const std::size_t kept = core_->admit(out.first(*n));
-      if (kept == 0) continue;
-      core_->count_delivered(out.first(kept));
-      return kept;
+      // Only a call that may have waited needs to look at the clock again.
+      taken = core_->admit(out.first(*n), deadline ? core_->context->clock->coarse() : options.now);
+      if (taken == 0) continue;
+      core_->count_delivered(out.first(taken));
+      return {};
     }
     if (!patient) return no_message();
     if (!deadline) {
@@ -157,8 +157,12 @@ Result<DeliveryTag> ChannelImpl::find(std::string_view id) {
 }
 
 Result<void> ChannelImpl::ack_id(std::string_view id) {
-  const auto tag = find(id);
-  return tag ? ack(*tag) : std::unexpected(tag.error());
+  if (!settles()) return closed();
+  Result<bool> done = core_->backend->ack_id(id);
+  if (!done) return explain(std::move(done.error()), "ack");
+  if (!*done) return std::unexpected(not_found("message " + std::string(id)));
+  core_->count_acked(1);
+  return {};
 }
 
 Result<void> ChannelImpl::report(std::span<const bool> done,

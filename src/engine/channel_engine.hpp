@@ -24,7 +24,7 @@ class ChannelImpl final : public ChannelEngine, public std::enable_shared_from_t
       : core_(std::move(core)), implicit_(implicit), forget_(std::move(forget)) {}
 
   [[nodiscard]] const std::string& name() const noexcept override { return core_->name; }
-  Result<Delivery> next(std::optional<Duration> timeout, const std::stop_token& stop) override;
+  Result<void> next(Delivery& out, std::optional<Duration> timeout, const std::stop_token& stop) override;
   Result<std::vector<Delivery>> next_batch(std::size_t max, Duration timeout) override;
   Result<void> ack(DeliveryTag tag) override;
   Result<void> ack_id(std::string_view id) override;
@@ -69,7 +69,9 @@ class ChannelImpl final : public ChannelEngine, public std::enable_shared_from_t
   Result<void> await_end();
 
  private:
-  Result<std::size_t> take(std::span<Delivery> out, std::optional<Duration> timeout, const std::stop_token& stop);
+  /// Fills `out` from the front; `taken` of them, at least one.
+  Result<void> take(std::span<Delivery> out, std::size_t& taken, std::optional<Duration> timeout,
+                    const std::stop_token& stop);
   bool wait_for_resume(const std::optional<SteadyTime>& deadline, const std::stop_token& stop);
   Result<void> end();
   bool wait_out(Error& error, SteadyTime deadline, const std::stop_token& stop, int failures);

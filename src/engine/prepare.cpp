@@ -55,18 +55,23 @@ Result<EnvelopePtr> decode_envelope(const BodyType& type, const Envelope& encode
   return typed;
 }
 
-Result<Outgoing> prepare(EnvelopePtr message, const PubOptions* options, const TopicPolicy& policy,
-                         std::string_view topic, bool serializes, Instant now) {
-  if (!message) return fail(ErrorCode::invalid_argument, "topic " + std::string(topic) + ": a moved-from message");
-  const auto size = message->type().known_size(message->body(), serializes);
-  if (size) {
-    if (auto ok = check_size(*size, policy, topic); !ok) return std::unexpected(std::move(ok.error()));
+Result<void> prepare(Outgoing& out, const PubOptions* options, const TopicPolicy& policy, std::string_view topic,
+                     bool serializes, Instant now) {
+  if (!out.message) return fail(ErrorCode::invalid_argument, "topic " + std::string(topic) + ": a moved-from message");
+  const BodyType& type = out.message->type();
+  std::optional<std::size_t> size;
+  if (type.fixed_size == 0 || serializes) {
+    size = type.known_size(out.message->body(), serializes);
+  } else {
+    size = type.fixed_size;
   }
-  Envelope& m = message.writable();
+  if (size) {
+    if (auto ok = check_size(*size, policy, topic); !ok) return ok;
+  }
+  Envelope& m = out.message.writable();
   if (!m.has_id()) m.set_id(MessageId::generate(now.wall_ms));
   if (m.timestamp() == 0) m.set_timestamp(now.wall_s());
 
-  Outgoing out;
   if (options != nullptr) {
     if (!options->key.empty()) m.set_key(options->key);
     for (const auto& [name, value] : options->headers) m.set_header(name, value);
@@ -81,22 +86,20 @@ Result<Outgoing> prepare(EnvelopePtr message, const PubOptions* options, const T
     return fail(ErrorCode::invalid_argument,
                 "topic " + std::string(topic) + ": the delay of message " + m.id() + " ends after its expiry");
   }
+  if (!serializes) return {};
 
-  if (serializes) {
-    Result<Bytes> bytes = encode_body(m);
-    if (!bytes) {
-      bytes.error().message = "topic " + std::string(topic) + ": " + bytes.error().message;
-      return std::unexpected(std::move(bytes.error()));
-    }
-    if (!size) {
-      if (auto ok = check_size(bytes->size(), policy, topic); !ok) return std::unexpected(std::move(ok.error()));
-    }
-    out.message = Envelope::make_encoded(std::move(*bytes));
-    out.message->copy_header(m);
-  } else {
-    out.message = std::move(message);
+  Result<Bytes> bytes = encode_body(m);
+  if (!bytes) {
+    bytes.error().message = "topic " + std::string(topic) + ": " + bytes.error().message;
+    return std::unexpected(std::move(bytes.error()));
   }
-  return out;
+  if (!size) {
+    if (auto ok = check_size(bytes->size(), policy, topic); !ok) return ok;
+  }
+  EnvelopePtr encoded = Envelope::make_encoded(std::move(*bytes));
+  encoded->copy_header(m);
+  out.message = std::move(encoded);
+  return {};
 }
 
 }  // namespace lrpc::queue::detail

@@ -15,8 +15,8 @@ namespace lrpc::queue::detail {
 
 /// Makes a message ready for the back end: size check (D15), id, timestamp, key, headers, expiry (D12), due time (D17),
 /// encoding. `options` may be null.
-[[nodiscard]] Result<Outgoing> prepare(EnvelopePtr message, const PubOptions* options, const TopicPolicy& policy,
-                                       std::string_view topic, bool serializes, Instant now);
+[[nodiscard]] Result<void> prepare(Outgoing& out, const PubOptions* options, const TopicPolicy& policy,
+                                   std::string_view topic, bool serializes, Instant now);
 
 /// Encodes a body, containing what a user's codec throws.
 [[nodiscard]] Result<Bytes> encode_body(const Envelope& message);

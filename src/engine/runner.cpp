@@ -149,7 +149,8 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item item) {
   me.busy = true;
   me.given_up.store(false, std::memory_order_relaxed);
   me.tag = item.delivery.tag;
-  me.started_tick = core_->context->clock->coarse().tick_ms;
+  const Instant now = core_->context->clock->coarse();
+  me.started_tick = now.tick_ms;
   if (!item.key.empty()) {
     me.key = item.key;
     me.message = item.delivery.message;
@@ -162,8 +163,9 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item item) {
   lock.unlock();
 
   std::chrono::nanoseconds took{-1};
-  // It may have expired while it waited here.
-  const bool runs = item.again ? ready_again(item) : core_->admit({&item.delivery, 1}) == 1;
+  // It may have expired while it waited here, which happens at whole seconds.
+  const bool runs = item.again ? ready_again(item)
+                               : item.admitted_s == now.wall_s() || core_->admit({&item.delivery, 1}, now) == 1;
   const bool held_anew = !runs && item.key.empty();
   if (item.again && runs) {
     const std::lock_guard inner(mutex_);
@@ -333,7 +335,7 @@ bool Runner::ready_again(Item& item) {
         break;
     }
   }
-  return core_->admit({&item.delivery, 1}) == 1;
+  return core_->admit({&item.delivery, 1}, core_->context->clock->coarse()) == 1;
 }
 
 // The next of a key may run.

@@ -64,6 +64,7 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
  private:
   struct Item {
     Delivery delivery{};
+    std::int64_t admitted_s = 0;       // the second at which it had not expired
     std::string key{};                 // empty = no order to keep
     bool again = false;                // a held retry: must be admitted anew
     std::optional<Settlement> keep{};  // of a held retry: what the back end could not be told yet
@@ -105,7 +106,7 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   [[nodiscard]] std::size_t capacity() const;
   [[nodiscard]] bool can_fetch() const;
   void fetch(std::unique_lock<std::mutex>& lock);
-  void enqueue(Delivery&& delivery);
+  void enqueue(Delivery&& delivery, Instant now);
   void fetch_failed(std::unique_lock<std::mutex>& lock, Error error);
   [[nodiscard]] std::vector<Settlement> take_unseen();
 

@@ -28,9 +28,12 @@ void Runner::fetch(std::unique_lock<std::mutex>& lock) {
   fetching_ = true;
   buffer_.resize(std::min(capacity(), kMaxBatch));
   lock.unlock();
-  Result<std::size_t> got = core_->backend->receive(
-      buffer_, {.deadline = SteadyTime::max(), .stop = fetch_stop_.get_token(), .renewed = true});
-  const std::size_t kept = got ? core_->admit(std::span(buffer_).first(*got)) : 0;
+  Result<std::size_t> got = core_->backend->receive(buffer_, {.now = core_->context->clock->coarse(),
+                                                              .deadline = SteadyTime::max(),
+                                                              .stop = fetch_stop_.get_token(),
+                                                              .renewed = true});
+  const Instant now = core_->context->clock->coarse();
+  const std::size_t kept = got ? core_->admit(std::span(buffer_).first(*got), now) : 0;
   lock.lock();
   fetching_ = false;
   if (!got) {
@@ -49,12 +52,12 @@ void Runner::fetch(std::unique_lock<std::mutex>& lock) {
     lock.lock();
     return;
   }
-  for (std::size_t i = 0; i < kept; ++i) enqueue(std::move(buffer_[i]));
+  for (std::size_t i = 0; i < kept; ++i) enqueue(std::move(buffer_[i]), now);
   if (kept > 0 && core_->context->capabilities.renew_leases) wake_timekeeper();
 }
 
-void Runner::enqueue(Delivery&& delivery) {
-  Item item{.delivery = std::move(delivery)};
+void Runner::enqueue(Delivery&& delivery, Instant now) {
+  Item item{.delivery = std::move(delivery), .admitted_s = now.wall_s()};
   const std::string& key = item.delivery.message->key();
   if (key.empty()) {
     ready_.push_back(std::move(item));

@@ -13,6 +13,8 @@ TopicImpl::TopicImpl(std::shared_ptr<const Context> context, std::string name, c
       name_(std::move(name)),
       config_(config),
       policy_(resolve(context_->config, config)),
+      hooked_(!context_->config.interceptors.empty() || context_->config.observer != nullptr),
+      serializes_(context_->capabilities.serializes),
       type_(type),
       backend_(std::move(backend)),
       forget_(std::move(forget)) {}

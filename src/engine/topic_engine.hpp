@@ -41,7 +41,7 @@ class TopicImpl final : public TopicEngine, public std::enable_shared_from_this<
 
   [[nodiscard]] const std::string& name() const noexcept override { return name_; }
   Result<std::string> publish(EnvelopePtr message, const PubOptions* options) override;
-  Result<std::vector<std::string>> publish_batch(std::vector<EnvelopePtr> messages, const PubOptions* options) override;
+  Result<std::vector<std::string>> publish_batch(std::vector<Outgoing> batch, const PubOptions* options) override;
   Result<void> publish_async(EnvelopePtr message, const PubOptions& options, PublishCallback callback) override;
   Result<void> flush(Duration timeout) override;
   Result<std::shared_ptr<ChannelEngine>> open_channel(std::string_view name, const ChannelConfig* config) override;
@@ -59,15 +59,12 @@ class TopicImpl final : public TopicEngine, public std::enable_shared_from_this<
   [[nodiscard]] std::unexpected<Error> closed() const;
   [[nodiscard]] Error explain(Error error) const;
   [[nodiscard]] Instant time_for(const PubOptions* options) const;
-  Result<std::vector<Outgoing>> prepare_all(std::vector<EnvelopePtr>& messages, const PubOptions* options);
+  Result<void> prepare_one(Outgoing& out, const PubOptions* options, Instant now);
+  Result<void> prepare_all(std::span<Outgoing> batch, const PubOptions* options);
   Result<void> send(std::span<Outgoing> batch, const PubOptions* options);
-  Result<void> publish_hooked(std::vector<EnvelopePtr>& messages, const PubOptions* options,
-                              std::vector<std::string>& ids);
+  Result<void> publish_hooked(std::span<Outgoing> batch, const PubOptions* options, std::vector<std::string>& ids);
   Result<void> intercept(std::size_t index, const PublishCall& call, const std::function<Result<void>()>& publish);
   [[nodiscard]] std::vector<std::shared_ptr<ChannelImpl>> all_channels();
-  [[nodiscard]] bool hooked() const noexcept {
-    return !context_->config.interceptors.empty() || context_->config.observer != nullptr;
-  }
   /// The publisher, made when first asked for; null once closed.
   [[nodiscard]] std::shared_ptr<AsyncPublisher> async();
 
@@ -75,6 +72,8 @@ class TopicImpl final : public TopicEngine, public std::enable_shared_from_this<
   const std::string name_;
   const TopicConfig config_;
   const TopicPolicy policy_;
+  const bool hooked_;
+  const bool serializes_;
   const BodyType& type_;
   const std::shared_ptr<BackendTopic> backend_;
   const std::function<void(TopicImpl*)> forget_;

@@ -6,6 +6,17 @@
 
 namespace lrpc::queue::detail {
 
+namespace {
+
+std::vector<std::string> ids_of(std::span<const Outgoing> batch) {
+  std::vector<std::string> ids;
+  ids.reserve(batch.size());
+  for (const Outgoing& out : batch) ids.push_back(out.message->id());
+  return ids;
+}
+
+}  // namespace
+
 // A delay counts from now exactly; for everything else the cheaper clock will do.
 Instant TopicImpl::time_for(const PubOptions* options) const {
   const bool delayed = options != nullptr && (options->delay || options->deliver_at);
@@ -17,50 +28,49 @@ Result<std::string> TopicImpl::publish(EnvelopePtr message, const PubOptions* op
   if (options != nullptr) {
     if (auto ok = check_options(*options); !ok) return std::unexpected(std::move(ok.error()));
   }
-  if (hooked()) {
-    std::vector<EnvelopePtr> one;
-    one.push_back(std::move(message));
+  Outgoing out{.message = std::move(message)};
+  if (hooked_) {
     std::vector<std::string> ids;
-    if (auto result = publish_hooked(one, options, ids); !result) return std::unexpected(std::move(result.error()));
+    if (auto result = publish_hooked({&out, 1}, options, ids); !result) {
+      return std::unexpected(std::move(result.error()));
+    }
     return std::move(ids.front());
   }
-  Result<Outgoing> out =
-      prepare(std::move(message), options, policy_, name_, context_->capabilities.serializes, time_for(options));
-  if (!out) return std::unexpected(std::move(out.error()));
-  std::string id = out->message->id();
-  if (auto result = send({&*out, 1}, options); !result) return std::unexpected(std::move(result.error()));
+  if (auto ready = prepare_one(out, options, time_for(options)); !ready) {
+    return std::unexpected(std::move(ready.error()));
+  }
+  Result<std::string> id(std::in_place, out.message->id());
+  if (auto sent = send({&out, 1}, options); !sent) id = std::unexpected(std::move(sent.error()));
   return id;
 }
 
-Result<std::vector<std::string>> TopicImpl::publish_batch(std::vector<EnvelopePtr> messages,
-                                                          const PubOptions* options) {
+Result<std::vector<std::string>> TopicImpl::publish_batch(std::vector<Outgoing> batch, const PubOptions* options) {
   if (!is_open()) return closed();
   if (auto ok = check_options(*options); !ok) return std::unexpected(std::move(ok.error()));
   std::vector<std::string> ids;
-  if (messages.empty()) return ids;
-  if (hooked()) {
-    if (auto result = publish_hooked(messages, options, ids); !result)
-      return std::unexpected(std::move(result.error()));
+  if (batch.empty()) return ids;
+  if (hooked_) {
+    if (auto result = publish_hooked(batch, options, ids); !result) return std::unexpected(std::move(result.error()));
     return ids;
   }
-  auto batch = prepare_all(messages, options);
-  if (!batch) return std::unexpected(std::move(batch.error()));
-  ids.reserve(batch->size());
-  for (const Outgoing& out : *batch) ids.push_back(out.message->id());
-  if (auto result = send(*batch, options); !result) return std::unexpected(std::move(result.error()));
+  if (auto ready = prepare_all(batch, options); !ready) return std::unexpected(std::move(ready.error()));
+  ids = ids_of(batch);
+  if (auto result = send(batch, options); !result) return std::unexpected(std::move(result.error()));
   return ids;
 }
 
-Result<std::vector<Outgoing>> TopicImpl::prepare_all(std::vector<EnvelopePtr>& messages, const PubOptions* options) {
+Result<void> TopicImpl::prepare_one(Outgoing& out, const PubOptions* options, Instant now) {
+  auto ready = prepare(out, options, policy_, name_, serializes_, now);
+  if (out.delay.count() > 0) out.delay += context_->clock->granularity();
+  return ready;
+}
+
+Result<void> TopicImpl::prepare_all(std::span<Outgoing> batch, const PubOptions* options) {
   const Instant now = time_for(options);
-  std::vector<Outgoing> batch;
-  batch.reserve(messages.size());
-  for (EnvelopePtr& message : messages) {
-    Result<Outgoing> out = prepare(std::move(message), options, policy_, name_, context_->capabilities.serializes, now);
-    if (!out) return std::unexpected(std::move(out.error()));
-    batch.push_back(std::move(*out));
+  for (Outgoing& out : batch) {
+    if (auto ready = prepare_one(out, options, now); !ready) return ready;
   }
-  return batch;
+  return {};
 }
 
 Result<void> TopicImpl::send(std::span<Outgoing> batch, const PubOptions* options) {
@@ -73,38 +83,39 @@ Result<void> TopicImpl::send(std::span<Outgoing> batch, const PubOptions* option
 
 // The way of a publish when somebody looks on: interceptors see the messages as they will be published, before
 // encoding.
-Result<void> TopicImpl::publish_hooked(std::vector<EnvelopePtr>& messages, const PubOptions* options,
+Result<void> TopicImpl::publish_hooked(std::span<Outgoing> batch, const PubOptions* options,
                                        std::vector<std::string>& ids) {
   const auto begin = std::chrono::steady_clock::now();
   const Instant now = time_for(options);
   std::vector<MessageView> views;
-  views.reserve(messages.size());
-  for (EnvelopePtr& message : messages) {
-    if (!message) return fail(ErrorCode::invalid_argument, "topic " + name_ + ": a moved-from message");
-    Envelope& m = message.writable();
+  views.reserve(batch.size());
+  for (Outgoing& out : batch) {
+    if (!out.message) return fail(ErrorCode::invalid_argument, "topic " + name_ + ": a moved-from message");
+    Envelope& m = out.message.writable();
     if (!m.has_id()) m.set_id(MessageId::generate(now.wall_ms));
     if (m.timestamp() == 0) m.set_timestamp(now.wall_s());
     if (options != nullptr && !options->key.empty()) m.set_key(options->key);
     if (options != nullptr) {
       for (const auto& [name, value] : options->headers) m.set_header(name, value);
     }
-    views.emplace_back(message);
+    views.emplace_back(out.message);
   }
   PubOptions rest = options != nullptr ? *options : PubOptions{};  // what the interceptors have not seen yet
   rest.key.clear();
   rest.headers.clear();
-  const std::size_t count = messages.size();
   const PublishCall call{.topic = name_, .messages = views};
   const Result<void> result = intercept(0, call, [&]() -> Result<void> {
-    auto batch = prepare_all(messages, &rest);
-    if (!batch) return std::unexpected(std::move(batch.error()));
-    std::vector<std::string> sent;
-    sent.reserve(batch->size());
-    for (const Outgoing& out : *batch) sent.push_back(out.message->id());
-    Result<void> stored = send(*batch, &rest);
+    // Copies, where an interceptor may look at the messages afterwards or try again.
+    std::vector<Outgoing> copies;
+    if (!context_->config.interceptors.empty()) copies.assign(batch.begin(), batch.end());
+    const std::span<Outgoing> sending = copies.empty() ? batch : std::span(copies);
+    if (auto ready = prepare_all(sending, &rest); !ready) return ready;
+    std::vector<std::string> sent = ids_of(sending);
+    Result<void> stored = send(sending, &rest);
     if (stored) ids = std::move(sent);
     return stored;
   });
+  const std::size_t count = batch.size();
   context_->observe([&](Observer& o) {
     o.published(name_, count, result ? nullptr : &result.error(), std::chrono::steady_clock::now() - begin);
   });
@@ -139,21 +150,19 @@ Result<void> TopicImpl::publish_async(EnvelopePtr message, const PubOptions& opt
   const std::shared_ptr<AsyncPublisher> publisher = async();
   if (!publisher) return closed();
   if (!context_->config.interceptors.empty()) {
-    auto alone = [self = shared_from_this(), message = std::move(message), options]() mutable -> Result<std::string> {
-      std::vector<EnvelopePtr> one;
-      one.push_back(std::move(message));
+    auto alone = [self = shared_from_this(), out = Outgoing{.message = std::move(message)},
+                  options]() mutable -> Result<std::string> {
       std::vector<std::string> ids;
-      if (auto result = self->publish_hooked(one, &options, ids); !result) {
+      if (auto result = self->publish_hooked({&out, 1}, &options, ids); !result) {
         return std::unexpected(std::move(result.error()));
       }
       return std::move(ids.front());
     };
     return publisher->submit(std::move(alone), timeout, std::move(callback));
   }
-  Result<Outgoing> out =
-      prepare(std::move(message), &options, policy_, name_, context_->capabilities.serializes, time_for(&options));
-  if (!out) return std::unexpected(std::move(out.error()));
-  return publisher->submit(std::move(*out), timeout, std::move(callback));
+  Outgoing out{.message = std::move(message)};
+  if (auto ready = prepare_one(out, &options, time_for(&options)); !ready) return ready;
+  return publisher->submit(std::move(out), timeout, std::move(callback));
 }
 
 Result<void> TopicImpl::flush(Duration timeout) {

@@ -59,16 +59,13 @@ class MemoryBackend final : public Backend {
     // Handles that users still hold keep the states alive, but not their messages.
     for (const auto& [name, topic] : topics) {
       Garbage garbage;
-      {
-        const std::lock_guard lock(topic->mutex);
-        for (auto* list : {&topic->channels, &topic->backlog}) {
-          for (const auto& channel : *list) {
-            const std::lock_guard inner(channel->mutex);
-            channel->store.clear(garbage);
-          }
+      const std::lock_guard lock(topic->mutex);
+      for (auto* list : {&topic->channels, &topic->backlog}) {
+        for (const auto& channel : *list) {
+          const std::lock_guard inner(channel->mutex);
+          channel->store.clear(garbage);
         }
       }
-      for (const auto& [message, references] : garbage) Envelope::drop_refs(message, references);
     }
     return {};
   }
@@ -83,7 +80,8 @@ class MemoryBackend final : public Backend {
       const std::lock_guard inner(topic->mutex);
       for (const auto& channel : topic->channels) {
         const std::lock_guard innermost(channel->mutex);
-        channel->wake_all();
+        WakeUps wake_ups;
+        channel->wake_all(wake_ups);
       }
     }
   }

@@ -5,46 +5,40 @@
 #include <utility>
 
 #include "base/fence.hpp"
+#include "base/futex.hpp"
 
 namespace lrpc::queue::memory {
 namespace {
 
 Waiter& waiter_of(detail::ListNode& node) noexcept { return static_cast<Waiter&>(node); }
 
-void release(Garbage& garbage) noexcept {
-  for (const auto& [message, references] : garbage) Envelope::drop_refs(message, references);
-}
+constexpr int kSpinRounds = 40;  // with their pauses, a few microseconds: less than a sleep and a wake-up cost
+constexpr int kSpinsInVain = 8;  // after so many in a row, only every 16th wait begins with a spin
+constexpr int kSpinAgain = 16;
 
 }  // namespace
 
-void ChannelState::wake_one() noexcept {
-  if (detail::ListNode* node = waiters.front()) {
-    node->unlink();
-    waiter_of(*node).parker.unpark();
-  }
+void ChannelState::wake(Waiter& waiter, WakeUps& wake_ups) noexcept {
+  waiter.unlink();
+  waiting.fetch_sub(1, std::memory_order_relaxed);
+  wake_ups.add(waiter);
 }
 
-// Somebody must watch the timers: whoever wakes leads before it sleeps again.
-void ChannelState::wake_new_leader() noexcept {
-  detail::List& sleepers = waiters.empty() ? limited : waiters;
-  if (detail::ListNode* node = sleepers.front()) {
-    node->unlink();
-    waiter_of(*node).parker.unpark();
-  }
-}
-
-void ChannelState::wake_all() noexcept {
+void ChannelState::wake_all(WakeUps& wake_ups) noexcept {
   waiters.splice_back(limited);
-  while (!waiters.empty()) wake_one();
+  while (detail::ListNode* node = waiters.front()) wake(waiter_of(*node), wake_ups);
 }
 
-void ChannelState::wake_as_needed() noexcept {
-  if (waiting.load(std::memory_order_relaxed) == 0) return;
-  if (store.has_ready()) wake_one();
+void ChannelState::wake_someone(WakeUps& wake_ups) noexcept {
+  if (!waiters.empty() && store.has_ready()) wake(waiter_of(*waiters.front()), wake_ups);
   if (leader == nullptr) {
-    if (store.next_event() != detail::TimerWheel::kNever) wake_new_leader();
+    // Somebody must watch the timers: whoever wakes leads before it sleeps again.
+    detail::List& sleepers = waiters.empty() ? limited : waiters;
+    if (!sleepers.empty() && store.next_event() != detail::TimerWheel::kNever) {
+      wake(waiter_of(*sleepers.front()), wake_ups);
+    }
   } else if (store.next_event() < leader_tick) {
-    leader->parker.unpark();
+    leader->parker.poke();
   }
 }
 
@@ -69,15 +63,16 @@ Result<void> MemoryChannel::check_open() const {
 }
 
 Result<std::size_t> MemoryChannel::receive(std::span<Delivery> out, const ReceiveOptions& options) {
-  Instant now = clock_->coarse();
+  Instant now = options.now;
   ChannelState& s = *state_;
-  std::unique_lock lock(s.mutex);
-  for (;;) {
+  WakeUps wake_ups;
+  Lock lock(s.mutex);
+  for (bool spun = false;;) {
     if (closed_ || s.deleted) return std::unexpected(std::move(check_open().error()));
     if (!receiving_) return std::size_t{0};
     if (s.store.next_event() <= now.tick_ms) {
       s.store.run_timers(now.tick_ms);
-      if (!s.limited.empty()) s.wake_all();  // a lease that ran out left room (D11)
+      s.wake_limited(wake_ups);  // a lease that ran out left room (D11)
     }
     std::size_t room = out.size();
     if (options.limit > 0 && !options.renewed) {
@@ -86,66 +81,103 @@ Result<std::size_t> MemoryChannel::receive(std::span<Delivery> out, const Receiv
     }
     const std::size_t n = s.store.take(out.first(room), options.renewed, lease_end(now.tick_ms), now.tick_ms);
     if (n > 0) {
-      s.wake_as_needed();
+      s.wake_as_needed(wake_ups);
       return n;
     }
-    if (room == 0) s.wake_as_needed();  // what we may not take is for others
+    const bool at_limit = room == 0;
     const bool over = options.deadline == SteadyTime{} || options.stop.stop_requested();
-    if (over || wait(lock, options, room == 0) == Wait::give_up) {
-      s.wake_as_needed();  // a wake-up that was meant for us goes on to another
+    // What we may not take, or a wake-up that was meant for us, is for others.
+    if (at_limit || over) s.wake_as_needed(wake_ups);
+    if (over) return std::size_t{0};
+    if (!at_limit && !spun) {
+      spun = true;
+      if (spin(lock)) {
+        now = clock_->coarse();
+        continue;
+      }
+    }
+    if (wait(lock, options, at_limit) == Wait::give_up) {
+      s.wake_as_needed(wake_ups);
       return std::size_t{0};
     }
     now = clock_->now();
   }
 }
 
-MemoryChannel::Wait MemoryChannel::wait(std::unique_lock<std::mutex>& lock, const ReceiveOptions& options,
-                                        bool at_limit) {
+// Looks for a message in a loop for a while, without the lock: where messages come one after the other this spares
+// the producer a system call for each. True when there may be one. One consumer at a time, and seldom where it has been
+// in vain lately.
+bool MemoryChannel::spin(Lock& lock) {
+  ChannelState& s = *state_;
+  if (s.spinning || !detail::may_spin()) return false;
+  if (s.spins_in_vain >= kSpinsInVain && ++s.spins_in_vain % kSpinAgain != 0) return false;
+  const std::uint64_t popped = s.store.fifo().popped();
+  s.spinning = true;
+  lock.unlock();
+  bool found = false;
+  for (int round = 0; round < kSpinRounds && !found; ++round) {
+    // Seldom enough not to take the cache line away from the producer all the time.
+    for (int i = std::min(round, 8); i >= 0; --i) detail::spin_pause();
+    found = s.store.fifo().pushed() != popped;
+  }
+  lock.lock();
+  s.spinning = false;
+  s.spins_in_vain = found ? 0 : s.spins_in_vain + 1;
+  return found;
+}
+
+MemoryChannel::Wait MemoryChannel::wait(Lock& lock, const ReceiveOptions& options, bool at_limit) {
   ChannelState& s = *state_;
   SteadyTime wake_at = options.deadline;
   if (wake_at != SteadyTime::max() && std::chrono::steady_clock::now() >= wake_at) return Wait::give_up;
   Waiter waiter;
   s.waiting.fetch_add(1, std::memory_order_relaxed);
   detail::full_fence();
-  if (!at_limit && s.store.has_ready()) {
+  if (closed_ || s.deleted || !receiving_ || (!at_limit && s.store.has_ready())) {
     s.waiting.fetch_sub(1, std::memory_order_relaxed);
     return Wait::again;
   }
-  if (at_limit) {
-    s.limited.push_back(waiter);
-  } else {
-    // The newest is woken first (its cache is warm) and the leader last, so that its duty seldom changes hands.
-    waiter.insert_before(*s.waiters.end().next);
-  }
+  detail::List& line = at_limit ? s.limited : s.waiters;
   if (s.leader == nullptr) {
     s.leader = &waiter;
-    waiter.unlink();
-    (at_limit ? s.limited : s.waiters).push_back(waiter);
+    line.push_back(waiter);
     s.leader_tick = s.store.next_event();
     if (s.leader_tick != detail::TimerWheel::kNever) wake_at = std::min(wake_at, clock_->real(s.leader_tick));
+  } else {
+    // The newest is woken first (its cache is warm) and the leader last, so that its duty seldom changes hands.
+    waiter.insert_before(*line.end().next);
   }
   lock.unlock();
+  detail::Parker::Woken woken{};
   {
-    const auto unpark = [&] { waiter.parker.unpark(); };
-    std::optional<std::stop_callback<decltype(unpark)>> on_stop;
-    if (options.stop.stop_possible()) on_stop.emplace(options.stop, unpark);
-    waiter.parker.park_until(wake_at);
+    const auto poke = [&] { waiter.parker.poke(); };
+    std::optional<std::stop_callback<decltype(poke)>> on_stop;
+    if (options.stop.stop_possible()) on_stop.emplace(options.stop, poke);
+    woken = waiter.parker.park_until(wake_at);
   }
   lock.lock();
-  if (waiter.linked()) waiter.unlink();
-  s.waiting.fetch_sub(1, std::memory_order_relaxed);
-  if (s.leader == &waiter) {
-    s.leader = nullptr;
-    // Somebody else must watch the timers if we do not come back.
-    if (s.store.next_event() != detail::TimerWheel::kNever) s.wake_new_leader();
+  WakeUps wake_ups;
+  if (s.leader == &waiter) s.leader = nullptr;
+  if (waiter.linked()) {
+    waiter.unlink();
+    s.waiting.fetch_sub(1, std::memory_order_relaxed);
+  } else if (woken != detail::Parker::Woken::released) {
+    // Somebody has chosen us this moment and is about to say so.
+    lock.unlock();
+    while (waiter.parker.park_until(SteadyTime::max()) != detail::Parker::Woken::released) {
+    }
+    lock.lock();
   }
+  // Somebody else must watch the timers if we do not come back.
+  s.wake_as_needed(wake_ups);
   return Wait::again;
 }
 
 void MemoryChannel::set_receiving(bool on) noexcept {
+  WakeUps wake_ups;
   const std::lock_guard lock(state_->mutex);
   receiving_ = on;
-  if (!on) state_->wake_all();
+  if (!on) state_->wake_all(wake_ups);
 }
 
 Result<void> MemoryChannel::ack(std::span<const DeliveryTag> tags, std::span<bool> done) {
@@ -156,6 +188,7 @@ Result<void> MemoryChannel::ack(std::span<const DeliveryTag> tags, std::span<boo
   for (std::size_t begin = 0; begin < tags.size(); begin += kRun) {
     std::array<Envelope*, kRun> settled;
     std::size_t count = 0;
+    WakeUps wake_ups;
     {
       const std::lock_guard lock(s.mutex);
       if (closed_ || s.deleted) return check_open();
@@ -165,29 +198,40 @@ Result<void> MemoryChannel::ack(std::span<const DeliveryTag> tags, std::span<boo
         done[i] = slot != nullptr;
         if (slot != nullptr) settled[count++] = s.store.remove(*slot);
       }
-      if (!s.limited.empty()) s.wake_all();
+      s.wake_limited(wake_ups);
     }
     for (std::size_t i = 0; i < count; ++i) Envelope::drop_refs(settled[i]);
   }
   return {};
 }
 
+Result<bool> MemoryChannel::ack_id(std::string_view id) {
+  const Envelope::IdQuery query(id);  // parsed without the lock
+  WakeUps wake_ups;
+  EnvelopePtr settled;
+  const std::lock_guard lock(state_->mutex);
+  if (closed_ || state_->deleted) return std::unexpected(std::move(check_open().error()));
+  Slot* slot = state_->store.find(query);
+  if (slot == nullptr) return false;
+  settled = EnvelopePtr::adopt(state_->store.remove(*slot));
+  state_->wake_limited(wake_ups);
+  return true;
+}
+
 Result<void> MemoryChannel::settle(std::span<Settlement> settlements) {
   ChannelState& s = *state_;
   const Instant now = clock_->now();
   Garbage garbage;
-  {
-    const std::lock_guard lock(s.mutex);
-    if (closed_ || s.deleted) return check_open();
-    for (Settlement& settlement : settlements) {
-      Slot* slot = s.store.held(settlement.tag);
-      settlement.done = slot != nullptr;
-      if (slot != nullptr) settle_one(settlement, *slot, now, garbage);
-    }
-    if (!s.limited.empty()) s.wake_all();
-    s.wake_as_needed();
+  WakeUps wake_ups;
+  const std::lock_guard lock(s.mutex);
+  if (closed_ || s.deleted) return check_open();
+  for (Settlement& settlement : settlements) {
+    Slot* slot = s.store.held(settlement.tag);
+    settlement.done = slot != nullptr;
+    if (slot != nullptr) settle_one(settlement, *slot, now, garbage);
   }
-  release(garbage);
+  s.wake_limited(wake_ups);
+  s.wake_as_needed(wake_ups);
   return {};
 }
 
@@ -204,10 +248,10 @@ void MemoryChannel::settle_one(Settlement& settlement, Slot& slot, Instant now, 
       settlement.tag = store.keep(slot, settlement.count_attempt, lease_end(now.tick_ms), now.tick_ms);
       break;
     case Settlement::Action::dead_letter:
-      state_->dropped += store.bury(slot, settlement, now.wall_ms, dead_letter_limit_);
+      state_->dropped += store.bury(slot, settlement, now.wall_ms, dead_letter_limit_, garbage);
       break;
     case Settlement::Action::drop:
-      garbage.emplace_back(store.remove(slot), 1);
+      garbage.add(store.remove(slot), 1);
       break;
   }
 }
@@ -215,6 +259,7 @@ void MemoryChannel::settle_one(Settlement& settlement, Slot& slot, Instant now, 
 Result<void> MemoryChannel::touch(std::span<const DeliveryTag> tags, Duration lease, std::span<bool> done) {
   ChannelState& s = *state_;
   const Instant now = clock_->now();
+  WakeUps wake_ups;
   const std::lock_guard lock(s.mutex);
   if (closed_ || s.deleted) return check_open();
   for (std::size_t i = 0; i < tags.size(); ++i) {
@@ -222,13 +267,14 @@ Result<void> MemoryChannel::touch(std::span<const DeliveryTag> tags, Duration le
     done[i] = slot != nullptr;
     if (slot != nullptr) s.store.renew(*slot, now.tick_ms + lease.count(), now.tick_ms);
   }
-  s.wake_as_needed();
+  s.wake_as_needed(wake_ups);
   return {};
 }
 
 std::optional<DeliveryTag> MemoryChannel::find(std::string_view id) {
+  const Envelope::IdQuery query(id);
   const std::lock_guard lock(state_->mutex);
-  Slot* slot = state_->store.find(id);
+  Slot* slot = state_->store.find(query);
   if (slot == nullptr) return std::nullopt;
   return DeliveryTag{.slot = slot->number, .generation = slot->generation, .attempts = slot->attempts};
 }
@@ -236,11 +282,12 @@ std::optional<DeliveryTag> MemoryChannel::find(std::string_view id) {
 Result<BackendStats> MemoryChannel::stats() {
   const Instant now = clock_->now();
   ChannelState& s = *state_;
+  WakeUps wake_ups;
   const std::lock_guard lock(s.mutex);
   if (auto open = check_open(); !open) return std::unexpected(std::move(open.error()));
   s.store.run_timers(now.tick_ms);
-  if (!s.limited.empty()) s.wake_all();
-  s.wake_as_needed();
+  s.wake_limited(wake_ups);
+  s.wake_as_needed(wake_ups);
   BackendStats stats{.ready = 0,
                      .in_flight = s.store.in_flight_count(),
                      .delayed = s.store.delayed_count(),
@@ -252,14 +299,9 @@ Result<BackendStats> MemoryChannel::stats() {
 
 Result<std::int64_t> MemoryChannel::drop_all() {
   Garbage garbage;
-  std::int64_t dropped = 0;
-  {
-    const std::lock_guard lock(state_->mutex);
-    if (auto open = check_open(); !open) return std::unexpected(std::move(open.error()));
-    dropped = state_->store.drop_waiting(garbage);
-  }
-  release(garbage);
-  return dropped;
+  const std::lock_guard lock(state_->mutex);
+  if (auto open = check_open(); !open) return std::unexpected(std::move(open.error()));
+  return state_->store.drop_waiting(garbage);
 }
 
 Result<DeadPage> MemoryChannel::dead_letters(std::size_t limit, std::string_view cursor) {
@@ -271,26 +313,29 @@ Result<DeadPage> MemoryChannel::dead_letters(std::size_t limit, std::string_view
 Result<std::int64_t> MemoryChannel::requeue_dead(std::span<const std::string> ids, bool all, Duration fresh_ttl) {
   const Instant now = clock_->now();
   ChannelState& s = *state_;
+  WakeUps wake_ups;
   const std::lock_guard lock(s.mutex);
   if (auto open = check_open(); !open) return std::unexpected(std::move(open.error()));
   const std::vector<DeadRecord> records = s.store.dead().take(ids, all);
   for (const DeadRecord& record : records) s.store.requeue(record, now.wall_ms, fresh_ttl);
-  s.wake_as_needed();
+  s.wake_as_needed(wake_ups);
   return static_cast<std::int64_t>(records.size());
 }
 
 Result<std::int64_t> MemoryChannel::purge_dead() {
+  Garbage garbage;
   const std::lock_guard lock(state_->mutex);
   if (auto open = check_open(); !open) return std::unexpected(std::move(open.error()));
-  return state_->store.dead().purge();
+  return state_->store.dead().purge(garbage);
 }
 
 Result<void> MemoryChannel::close() {
+  WakeUps wake_ups;
   const std::lock_guard lock(state_->mutex);
   if (closed_) return {};
   closed_ = true;
   if (!state_->deleted) state_->store.give_back_all();
-  state_->wake_all();
+  state_->wake_all(wake_ups);
   return {};
 }
 

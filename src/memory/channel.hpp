@@ -1,7 +1,9 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -12,15 +14,40 @@
 
 #include <lrpc/queue/backend.hpp>
 
+#include "base/mutex.hpp"
 #include "base/parker.hpp"
 #include "base/timer_wheel.hpp"
 #include "memory/store.hpp"
 
 namespace lrpc::queue::memory {
 
-/// A consumer that waits for a message; lives on its stack.
+/// A consumer that waits for a message; lives on its stack. Linked while it may be chosen to be woken; who takes it out
+/// of its list owes it a release.
 struct Waiter : detail::ListNode {
   detail::Parker parker;
+};
+
+/// Waiters that were chosen under a channel's lock. Declared before the lock, it wakes them after it: they would run
+/// into the lock otherwise.
+class WakeUps {
+ public:
+  WakeUps() = default;
+  WakeUps(const WakeUps&) = delete;
+  WakeUps& operator=(const WakeUps&) = delete;
+  ~WakeUps() {
+    for (std::size_t i = 0; i < count_; ++i) chosen_[i]->release();
+  }
+  void add(Waiter& waiter) noexcept {
+    if (count_ < chosen_.size()) {
+      chosen_[count_++] = &waiter.parker;
+    } else {
+      waiter.parker.release();
+    }
+  }
+
+ private:
+  std::array<detail::Parker*, 4> chosen_{};
+  std::size_t count_ = 0;
 };
 
 /// What a channel is, open or not: its messages and those who wait for them. All members but `waiting` and the
@@ -28,25 +55,35 @@ struct Waiter : detail::ListNode {
 struct ChannelState {
   explicit ChannelState(std::string channel_name) : name(std::move(channel_name)) {}
 
+  /// Consumers that are asleep or about to be; a producer reads it after its push and a full fence. In a cache line
+  /// that changes only when somebody goes to sleep or is woken.
+  alignas(64) std::atomic<std::uint32_t> waiting{0};
   std::string name;
-  std::mutex mutex;
-  Store store;
+  alignas(64) detail::Mutex mutex;
   bool deleted = false;
+  bool spinning = false;    // a consumer looks for a message in a loop
+  int spins_in_vain = 0;    // of the last ones
   std::int64_t dropped = 0;  // by overflow and dead_letter_limit
-
-  /// Consumers that are asleep or about to be; a producer reads it after its push and a full fence.
-  std::atomic<std::uint32_t> waiting{0};
   detail::List waiters;          // for a message; the leader last
   detail::List limited;          // for a settlement, at their limit (D11)
   Waiter* leader = nullptr;      // the one that sleeps no longer than the next timer
   std::int64_t leader_tick = 0;  // and until when
+  Store store;
 
   // Each holds `mutex`.
-  void wake_one() noexcept;
-  void wake_new_leader() noexcept;
-  void wake_all() noexcept;
+  void wake(Waiter& waiter, WakeUps& wake_ups) noexcept;
+  void wake_all(WakeUps& wake_ups) noexcept;
+  /// After a settlement or an expired lease: whoever was at its limit looks again.
+  void wake_limited(WakeUps& wake_ups) noexcept {
+    if (!limited.empty()) wake_all(wake_ups);
+  }
   /// After a change: wakes a consumer if something is ready, the leader if a timer is due earlier than it thinks.
-  void wake_as_needed() noexcept;
+  void wake_as_needed(WakeUps& wake_ups) noexcept {
+    if (waiting.load(std::memory_order_relaxed) != 0) wake_someone(wake_ups);
+  }
+
+ private:
+  void wake_someone(WakeUps& wake_ups) noexcept;
 };
 
 /// The consuming side of the memory back end.
@@ -60,6 +97,7 @@ class MemoryChannel final : public BackendChannel {
   Result<void> settle(std::span<Settlement> settlements) override;
   Result<void> touch(std::span<const DeliveryTag> tags, Duration lease, std::span<bool> done) override;
   std::optional<DeliveryTag> find(std::string_view id) override;
+  Result<bool> ack_id(std::string_view id) override;
   Result<BackendStats> stats() override;
   Result<std::int64_t> drop_all() override;
   Result<DeadPage> dead_letters(std::size_t limit, std::string_view cursor) override;
@@ -75,7 +113,9 @@ class MemoryChannel final : public BackendChannel {
   [[nodiscard]] std::int64_t lease_end(std::int64_t coarse_tick) const noexcept {
     return coarse_tick + lease_ms_ + coarse_lag_ms_;
   }
-  Wait wait(std::unique_lock<std::mutex>& lock, const ReceiveOptions& options, bool at_limit);
+  using Lock = std::unique_lock<detail::Mutex>;
+  Wait wait(Lock& lock, const ReceiveOptions& options, bool at_limit);
+  bool spin(Lock& lock);
   void settle_one(Settlement& settlement, Slot& slot, Instant now, Garbage& garbage);
 
   const std::shared_ptr<ChannelState> state_;

@@ -8,10 +8,13 @@
 
 namespace lrpc::queue::memory {
 
-std::int64_t DeadLetters::add(DeadRecord record, std::int64_t limit) {
+std::int64_t DeadLetters::add(DeadRecord record, std::int64_t limit, Garbage& garbage) {
   items_.push_back({.number = ++last_number_, .record = std::move(record)});
   std::int64_t gone = 0;
-  for (; size() > limit; ++gone) items_.pop_front();
+  for (; size() > limit; ++gone) {
+    garbage.add(std::move(items_.front().record));
+    items_.pop_front();
+  }
   return gone;
 }
 
@@ -45,8 +48,9 @@ std::vector<DeadRecord> DeadLetters::take(std::span<const std::string> ids, bool
   return taken;
 }
 
-std::int64_t DeadLetters::purge() noexcept {
+std::int64_t DeadLetters::purge(Garbage& garbage) {
   const std::int64_t count = size();
+  for (Item& item : items_) garbage.add(std::move(item.record));
   std::deque<Item>().swap(items_);
   return count;
 }

@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -34,26 +35,16 @@ class Fifo {
   /// Messages popped so far; for the consumer.
   [[nodiscard]] std::uint64_t popped() const noexcept { return popped_; }
   [[nodiscard]] bool empty() const noexcept { return pushed() == popped_; }
+  /// Consumer. Messages that can be popped now; looks at the producer's counter, which costs a cache miss, only where
+  /// those it knows of are fewer than `wanted`.
+  [[nodiscard]] std::size_t available(std::size_t wanted) noexcept {
+    if (seen_ < popped_ + wanted) seen_ = pushed();
+    return seen_ - popped_;
+  }
 
   /// Producer. Makes room for the next `n` pushes, so that they cannot fail; throws std::bad_alloc.
   void reserve(std::size_t n) {
-    if (tail_ == nullptr) {
-      tail_ = new_segment(n > kFirst ? kLargest : kFirst);
-      first_.store(tail_, std::memory_order_release);
-    }
-    std::size_t room = tail_->capacity - tail_used_;
-    Segment* last = tail_;
-    while (last->next.load(std::memory_order_relaxed) != nullptr) {
-      last = last->next.load(std::memory_order_relaxed);
-      room += last->capacity;
-    }
-    while (room < n) {
-      const std::size_t wanted = last->capacity * 4 < kLargest ? last->capacity * 4 : kLargest;
-      Segment* segment = new_segment(wanted);
-      last->next.store(segment, std::memory_order_release);
-      last = segment;
-      room += wanted;
-    }
+    if (tail_ == nullptr || tail_->capacity - tail_used_ < n) grow(n);
   }
 
   /// Producer, after reserve. Takes over the caller's references. Not visible before `commit`.
@@ -86,23 +77,43 @@ class Fifo {
   }
 
  private:
-  static constexpr std::size_t kFirst = 14;     // with the header and malloc's: 144 bytes
-  static constexpr std::size_t kLargest = 510;  // 4 KiB
-
   struct Segment {
     std::atomic<Segment*> next{nullptr};
     std::size_t capacity = 0;
     Envelope** items() noexcept { return reinterpret_cast<Envelope**>(this + 1); }
   };
+  static constexpr std::size_t kFirst = (128 - sizeof(Segment)) / sizeof(Envelope*);
+  static constexpr std::size_t kLargest = (detail::kLargestBlock - sizeof(Segment)) / sizeof(Envelope*);
 
+  void grow(std::size_t n) {
+    if (tail_ == nullptr) {
+      tail_ = new_segment(n > kFirst ? kLargest : kFirst);
+      first_.store(tail_, std::memory_order_release);
+    }
+    std::size_t room = tail_->capacity - tail_used_;
+    Segment* last = tail_;
+    while (Segment* next = last->next.load(std::memory_order_relaxed)) {
+      last = next;
+      room += last->capacity;
+    }
+    while (room < n) {
+      Segment* segment = new_segment(std::min(last->capacity * 4, kLargest));
+      last->next.store(segment, std::memory_order_release);
+      last = segment;
+      room += segment->capacity;
+    }
+  }
+
+  static std::size_t bytes_of(std::size_t capacity) noexcept { return sizeof(Segment) + capacity * sizeof(Envelope*); }
   static Segment* new_segment(std::size_t capacity) {
-    auto* segment = new (::operator new(sizeof(Segment) + capacity * sizeof(Envelope*))) Segment;
+    auto* segment = new (detail::allocate_block(bytes_of(capacity))) Segment;
     segment->capacity = capacity;
     return segment;
   }
   static void free_segment(Segment* segment) noexcept {
+    const std::size_t bytes = bytes_of(segment->capacity);
     segment->~Segment();
-    ::operator delete(segment);
+    detail::free_block(segment, bytes);
   }
 
   // Producer's side.
@@ -115,6 +126,7 @@ class Fifo {
   alignas(64) Segment* head_ = nullptr;
   std::size_t head_used_ = 0;
   std::uint64_t popped_ = 0;
+  std::uint64_t seen_ = 0;  // what `pushed_` was when last looked at
 };
 
 }  // namespace lrpc::queue::memory

@@ -24,6 +24,7 @@ struct Slot : detail::TimerNode {  // the node links it into the wheel (leases, 
   std::int32_t attempts = 0;     // deliveries counted so far
   std::uint32_t number = 0;      // position in the table
   State state = State::free;
+  bool listed = false;         // its timer is in the line of leases, not in the wheel
   bool renewed = false;        // held by a subscription of this process: has no lease to run out
   bool lease_expired = false;  // the last delivery ended by its lease
   bool indexed = false;
@@ -123,10 +124,9 @@ class IdIndex {
   }
 
   /// The newest delivery of that id.
-  [[nodiscard]] Slot* find(std::string_view id) const noexcept {
+  [[nodiscard]] Slot* find(const Envelope::IdQuery& id) const noexcept {
     Slot* newest = nullptr;
-    const std::uint64_t hash = Envelope::hash_of_id(id);
-    for (Slot* s = buckets_[hash & (buckets_.size() - 1)]; s != nullptr; s = s->chain) {
+    for (Slot* s = buckets_[id.hash() & (buckets_.size() - 1)]; s != nullptr; s = s->chain) {
       if ((newest == nullptr || s->generation > newest->generation) && s->message->id_is(id)) newest = s;
     }
     return newest;

@@ -22,7 +22,6 @@ Store::Store() : generation_(first_generation()) {}
 Store::~Store() {
   Garbage garbage;
   clear(garbage);
-  for (const auto& [message, references] : garbage) Envelope::drop_refs(message, references);
 }
 
 void Store::add_delayed(Envelope* message, std::int64_t due_tick, std::int64_t now_tick) {
@@ -41,12 +40,21 @@ void Store::run_timers(std::int64_t now_tick) {
       --delayed_;
       line_up_behind(slot);
     } else {
-      // Keeps its generation: a late ack counts until the next hand-over (D9).
-      leave_flight(slot);
-      slot.lease_expired = true;
-      line_up_in_front(slot);
+      lease_ran_out(slot);
     }
   });
+  while (!leases_.empty() && first_lease() <= now_tick) {
+    Slot& slot = slot_of(*leases_.front());
+    end_lease(slot);
+    lease_ran_out(slot);
+  }
+}
+
+// Keeps its generation: a late ack counts until the next hand-over (D9).
+void Store::lease_ran_out(Slot& slot) {
+  leave_flight(slot);
+  slot.lease_expired = true;
+  line_up_in_front(slot);
 }
 
 bool Store::has_ready() const noexcept { return queued_ > 0 || !fifo_.empty(); }
@@ -63,7 +71,7 @@ Slot* Store::next_in_line() noexcept {
 
 std::size_t Store::take(std::span<Delivery> out, bool renewed, std::int64_t lease_end, std::int64_t now_tick) {
   std::size_t n = 0;
-  std::uint64_t fresh = fifo_.pushed() - fifo_.popped();
+  std::size_t fresh = fifo_.available(out.size());
   while (n < out.size()) {
     Slot* slot = queued_ > 0 ? next_in_line() : nullptr;
     if (slot != nullptr) {
@@ -97,15 +105,34 @@ void Store::enter_flight(Slot& slot, bool renewed, std::int64_t lease_end, std::
   ++in_flight_;
   if (!renewed) {
     ++unrenewed_;
-    wheel_.insert(slot, lease_end, now_tick);
+    start_lease(slot, lease_end, now_tick);
   }
   if (index_.active() && !slot.indexed) index_.insert(slot);
+}
+
+void Store::start_lease(Slot& slot, std::int64_t end, std::int64_t now_tick) {
+  if (leases_.empty() || slot_of(*leases_.back()).due <= end) {
+    slot.due = end;
+    slot.listed = true;
+    leases_.push_back(slot);
+  } else {
+    wheel_.insert(slot, end, now_tick);
+  }
+}
+
+void Store::end_lease(Slot& slot) noexcept {
+  if (slot.listed) {
+    slot.listed = false;
+    slot.unlink();
+  } else {
+    wheel_.remove(slot);
+  }
 }
 
 void Store::leave_flight(Slot& slot) noexcept {
   --in_flight_;
   if (!slot.renewed) --unrenewed_;
-  if (slot.linked()) wheel_.remove(slot);
+  if (slot.linked()) end_lease(slot);
 }
 
 // Ends the newest delivery of a held slot: in flight, or back in line by an expired lease.
@@ -147,7 +174,7 @@ Slot* Store::held(const DeliveryTag& tag) const noexcept {
   return slot != nullptr && tag.generation != 0 && slot->generation == tag.generation ? slot : nullptr;
 }
 
-Slot* Store::find(std::string_view id) {
+Slot* Store::find(const Envelope::IdQuery& id) {
   if (!index_.active()) {
     index_.start(slots_.used() * 2);
     slots_.for_each([this](Slot& slot) {
@@ -183,7 +210,8 @@ DeliveryTag Store::keep(Slot& slot, bool count_attempt, std::int64_t lease_end, 
   return {.slot = slot.number, .generation = slot.generation, .attempts = slot.attempts};
 }
 
-std::int64_t Store::bury(Slot& slot, Settlement& settlement, std::int64_t now_wall_ms, std::int64_t limit) {
+std::int64_t Store::bury(Slot& slot, Settlement& settlement, std::int64_t now_wall_ms, std::int64_t limit,
+                         Garbage& garbage) {
   const int attempts = slot.attempts - (settlement.count_attempt ? 0 : 1);
   DeadRecord record{.message = EnvelopePtr::adopt(remove(slot)),
                     .reason = settlement.reason,
@@ -192,13 +220,13 @@ std::int64_t Store::bury(Slot& slot, Settlement& settlement, std::int64_t now_wa
                     .first_at_ms = 0,
                     .last_at_ms = now_wall_ms};
   record.first_at_ms = record.message->enqueued_at_ms();
-  return dead_.add(std::move(record), limit);
+  return dead_.add(std::move(record), limit, garbage);
 }
 
 void Store::renew(Slot& slot, std::int64_t lease_end, std::int64_t now_tick) {
   if (slot.renewed) return;
   if (slot.state == Slot::State::in_flight) {
-    wheel_.remove(slot);
+    end_lease(slot);
   } else {
     slot.unlink();
     --queued_;
@@ -207,6 +235,7 @@ void Store::renew(Slot& slot, std::int64_t lease_end, std::int64_t now_tick) {
     ++in_flight_;
     ++unrenewed_;
   }
+  // Not in the line of leases: one that ends late would keep the following ones out of it.
   wheel_.insert(slot, lease_end, now_tick);
 }
 
@@ -223,11 +252,11 @@ std::int64_t Store::drop_ready(std::int64_t n, Garbage& garbage) {
   std::int64_t dropped = 0;
   for (; dropped < n; ++dropped) {
     if (Slot* slot = queued_ > 0 ? next_in_line() : nullptr) {
-      garbage.emplace_back(slot->message, 1);
+      garbage.add(slot->message, 1);
       detach(*slot);
       slots_.release(*slot);
     } else if (!fifo_.empty()) {
-      garbage.emplace_back(fifo_.pop(), 2);
+      garbage.add(fifo_.pop(), 2);
     } else {
       break;
     }
@@ -244,7 +273,7 @@ std::int64_t Store::drop_waiting(Garbage& garbage) {
   });
   for (Slot* slot : delayed) {
     wheel_.remove(*slot);
-    garbage.emplace_back(slot->message, 1);
+    garbage.add(slot->message, 1);
     slots_.release(*slot);
   }
   delayed_ = 0;
@@ -255,7 +284,7 @@ std::int64_t Store::drop_waiting(Garbage& garbage) {
 void Store::clear(Garbage& garbage) {
   give_back_all();
   drop_waiting(garbage);
-  dead_.purge();
+  dead_.purge(garbage);
 }
 
 void Store::requeue(const DeadRecord& record, std::int64_t now_wall_ms, Duration fresh_ttl) {

@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <span>
@@ -12,12 +13,10 @@
 #include "base/timer_wheel.hpp"
 #include "memory/dead_letters.hpp"
 #include "memory/fifo.hpp"
+#include "memory/garbage.hpp"
 #include "memory/slots.hpp"
 
 namespace lrpc::queue::memory {
-
-/// Envelopes to release once no lock is held: a destructor of a user's body may do anything.
-using Garbage = std::vector<std::pair<Envelope*, std::uint32_t>>;
 
 /// The messages of one channel and what becomes of them: line, leases, delays, dead letters. Neither locks, waits nor
 /// reads a clock. `push`, `room` and the fifo's producing side belong to the holder of the topic's lock; everything
@@ -39,6 +38,16 @@ class Store {
     const std::uint64_t removed = removed_.load(std::memory_order_acquire);  // first, so that the rest is not older
     return static_cast<std::int64_t>(fifo_.pushed() + others_.load(std::memory_order_acquire) - removed);
   }
+  /// Whether `count` more keep the depth within `limit`.
+  [[nodiscard]] bool has_room(std::int64_t count, std::int64_t limit) noexcept {
+    const auto held = [&] {
+      return static_cast<std::int64_t>(fifo_.pushed() + others_.load(std::memory_order_acquire) - removed_seen_);
+    };
+    // The consumer's counter, which costs a cache miss, is looked at only when the last look does not suffice.
+    if (count <= limit - held()) return true;
+    removed_seen_ = removed_.load(std::memory_order_acquire);
+    return count <= limit - held();
+  }
   [[nodiscard]] Fifo& fifo() noexcept { return fifo_; }
 
   // -- Consumer: holder of the channel's lock -------------------------------------------------------------------
@@ -48,7 +57,9 @@ class Store {
   /// Brings what is due by now into line: delayed messages behind, expired leases in front.
   void run_timers(std::int64_t now_tick);
   /// The earliest time at which run_timers may have something to do.
-  [[nodiscard]] std::int64_t next_event() const noexcept { return wheel_.next_event(); }
+  [[nodiscard]] std::int64_t next_event() const noexcept {
+    return leases_.empty() ? wheel_.next_event() : std::min(wheel_.next_event(), first_lease());
+  }
 
   /// Hands out what is ready, up to out.size(). `lease_end` is the tick at which a lease of these ends.
   std::size_t take(std::span<Delivery> out, bool renewed, std::int64_t lease_end, std::int64_t now_tick);
@@ -60,7 +71,7 @@ class Store {
   /// ran out counts until it is handed out again (D9).
   [[nodiscard]] Slot* held(const DeliveryTag& tag) const noexcept;
   /// The newest unsettled delivery of that id.
-  [[nodiscard]] Slot* find(std::string_view id);
+  [[nodiscard]] Slot* find(const Envelope::IdQuery& id);
 
   // The ways a delivery ends. Each takes a held slot.
 
@@ -77,7 +88,7 @@ class Store {
   /// Starts the next delivery without leaving the holder; returns its tag.
   DeliveryTag keep(Slot& slot, bool count_attempt, std::int64_t lease_end, std::int64_t now_tick);
   /// Returns how many dead letters had to go for the limit.
-  std::int64_t bury(Slot& slot, Settlement& settlement, std::int64_t now_wall_ms, std::int64_t limit);
+  std::int64_t bury(Slot& slot, Settlement& settlement, std::int64_t now_wall_ms, std::int64_t limit, Garbage& garbage);
   void renew(Slot& slot, std::int64_t lease_end, std::int64_t now_tick);
   /// Gives all deliveries back, in their order, attempts counted.
   void give_back_all();
@@ -100,6 +111,12 @@ class Store {
   void count_removed(std::uint64_t n) noexcept {
     removed_.store(removed_.load(std::memory_order_relaxed) + n, std::memory_order_release);
   }
+  [[nodiscard]] std::int64_t first_lease() const noexcept {
+    return static_cast<const Slot*>(leases_.front())->due;
+  }
+  void start_lease(Slot& slot, std::int64_t end, std::int64_t now_tick);
+  void end_lease(Slot& slot) noexcept;
+  void lease_ran_out(Slot& slot);
   void leave_flight(Slot& slot) noexcept;
   void detach(Slot& slot) noexcept;
   void enter_flight(Slot& slot, bool renewed, std::int64_t lease_end, std::int64_t now_tick);
@@ -108,10 +125,14 @@ class Store {
   Slot* next_in_line() noexcept;
 
   Fifo fifo_;
-  std::atomic<std::uint64_t> others_{0};  // messages that came in otherwise than through the FIFO
+  // Producer's side; seldom written.
+  alignas(64) std::atomic<std::uint64_t> others_{0};  // messages that came in otherwise than through the FIFO
+  std::uint64_t removed_seen_ = 0;
+  // Consumer's side.
   alignas(64) std::atomic<std::uint64_t> removed_{0};
   SlotTable slots_;
-  detail::TimerWheel wheel_;
+  detail::List leases_;  // by their end, as they began: most leases of a channel are equally long
+  detail::TimerWheel wheel_;  // the other leases, and delays
   detail::List front_;       // given back or lease run out, by their old order: before the FIFO
   detail::List behind_;      // retried or due, by the FIFO position they queued at
   std::int64_t queued_ = 0;  // in front_ and behind_

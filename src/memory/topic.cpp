@@ -31,17 +31,15 @@ std::unexpected<Error> MemoryTopic::full(const ChannelState& channel) const {
 // All or nothing (D16): nothing is dropped unless every channel can make room.
 Result<void> MemoryTopic::make_room(std::span<const std::shared_ptr<ChannelState>> targets, std::size_t count,
                                     Garbage& garbage) {
+  const auto wanted = static_cast<std::int64_t>(count);
+  const auto first_full = std::ranges::find_if(
+      targets, [&](const auto& channel) { return !channel->store.has_room(wanted, policy_.max_msg_size); });
+  if (first_full == targets.end()) return {};
+  if (policy_.overflow == Overflow::reject) return full(**first_full);
   const auto excess = [&](const ChannelState& channel) {
-    return channel.store.depth() + static_cast<std::int64_t>(count) - policy_.max_msg_size;
+    return channel.store.depth() + wanted - policy_.max_msg_size;
   };
-  if (policy_.overflow == Overflow::reject) {
-    for (const auto& channel : targets) {
-      if (excess(*channel) > 0) return full(*channel);
-    }
-    return {};
-  }
-  if (std::ranges::all_of(targets, [&](const auto& channel) { return excess(*channel) <= 0; })) return {};
-  std::vector<std::unique_lock<std::mutex>> locks;  // consumers must stand still between the check and the drop
+  std::vector<std::unique_lock<detail::Mutex>> locks;  // consumers must stand still between the check and the drop
   for (const auto& channel : targets) locks.emplace_back(channel->mutex);
   for (const auto& channel : targets) {
     const Store& store = channel->store;
@@ -61,24 +59,10 @@ Result<void> MemoryTopic::publish(std::span<Outgoing> batch, Duration /*timeout:
     const std::lock_guard lock(state_->mutex);
     if (closed_) return check_open();
     const auto& targets = state_->targets();
-    const auto channels = static_cast<std::uint32_t>(targets.size());
     if (auto room = make_room(targets, batch.size(), garbage); !room) return room;
     for (const auto& channel : targets) channel->store.fifo().reserve(batch.size());
     bool delayed = false;
-    for (const Outgoing& out : batch) {
-      if (out.delay.count() > 0) {
-        delayed = true;
-        out.message->add_refs(channels);
-      } else {
-        // Two for each channel (see Store), ours among them. Normally nobody else holds the message: no atomic
-        // addition.
-        if (out.message->unique()) {
-          out.message->set_refs(2 * channels);
-        } else {
-          out.message->add_refs(2 * channels - 1);
-        }
-      }
-    }
+    for (const Outgoing& out : batch) delayed |= take_over(out, static_cast<std::uint32_t>(targets.size()));
     for (const auto& channel : targets) {
       Fifo& fifo = channel->store.fifo();
       for (const Outgoing& out : batch) {
@@ -86,18 +70,9 @@ Result<void> MemoryTopic::publish(std::span<Outgoing> batch, Duration /*timeout:
       }
       fifo.commit();
     }
+    if (delayed) add_delayed(targets, batch);
     for (Outgoing& out : batch) {
       if (out.delay.count() == 0) static_cast<void>(out.message.release());  // the channels hold all references now
-    }
-    if (delayed) {
-      const std::int64_t now = clock_->now().tick_ms;
-      for (const auto& channel : targets) {
-        const std::lock_guard inner(channel->mutex);
-        for (const Outgoing& out : batch) {
-          if (out.delay.count() > 0) channel->store.add_delayed(out.message.get(), now + out.delay.count(), now);
-        }
-        channel->wake_as_needed();
-      }
     }
     detail::full_fence();
     for (const auto& channel : targets) {
@@ -105,11 +80,41 @@ Result<void> MemoryTopic::publish(std::span<Outgoing> batch, Duration /*timeout:
     }
   }
   for (const auto& channel : to_wake) {
+    WakeUps wake_ups;
     const std::lock_guard lock(channel->mutex);
-    channel->wake_as_needed();
+    channel->wake_as_needed(wake_ups);
   }
-  for (const auto& [message, references] : garbage) Envelope::drop_refs(message, references);
   return {};
+}
+
+// Gives a message the references of that many channels. True when it is for later.
+bool MemoryTopic::take_over(const Outgoing& out, std::uint32_t channels) noexcept {
+  if (out.delay.count() > 0) {
+    out.message->add_refs(channels);
+    return true;
+  }
+  // Two for each channel (see Store), the caller's among them. Normally nobody else holds the message: no atomic
+  // addition.
+  if (out.message->unique()) {
+    out.message->set_refs(2 * channels);
+  } else {
+    out.message->add_refs(2 * channels - 1);
+  }
+  return false;
+}
+
+void MemoryTopic::add_delayed(std::span<const std::shared_ptr<ChannelState>> targets, std::span<const Outgoing> batch) {
+  const std::int64_t now = clock_->now().tick_ms;
+  for (const auto& channel : targets) {
+    WakeUps wake_ups;
+    const std::lock_guard inner(channel->mutex);
+    for (const Outgoing& out : batch) {
+      if (out.delay.count() > 0) {
+        channel->store.add_delayed(out.message.get(), now + out.delay.count(), now);
+      }
+    }
+    channel->wake_as_needed(wake_ups);
+  }
 }
 
 Result<std::shared_ptr<BackendChannel>> MemoryTopic::open_channel(const std::string& name, const ChannelPolicy& policy,
@@ -147,21 +152,20 @@ Result<std::vector<std::string>> MemoryTopic::channels() {
 
 Result<void> MemoryTopic::delete_channel(const std::string& name) {
   Garbage garbage;
-  {
-    const std::lock_guard lock(state_->mutex);
-    if (closed_) return check_open();
-    const auto it = std::ranges::find(state_->channels, name, &ChannelState::name);
-    if (it == state_->channels.end()) {
-      return fail(ErrorCode::channel_not_found, "topic " + state_->name + " has no channel " + name);
-    }
-    const std::shared_ptr<ChannelState> channel = std::move(*it);
-    state_->channels.erase(it);
-    const std::lock_guard inner(channel->mutex);
-    channel->deleted = true;
-    channel->store.clear(garbage);
-    channel->wake_all();
+  WakeUps wake_ups;
+  std::shared_ptr<ChannelState> channel;
+  const std::lock_guard lock(state_->mutex);
+  if (closed_) return check_open();
+  const auto it = std::ranges::find(state_->channels, name, &ChannelState::name);
+  if (it == state_->channels.end()) {
+    return fail(ErrorCode::channel_not_found, "topic " + state_->name + " has no channel " + name);
   }
-  for (const auto& [message, references] : garbage) Envelope::drop_refs(message, references);
+  channel = std::move(*it);
+  state_->channels.erase(it);
+  const std::lock_guard inner(channel->mutex);
+  channel->deleted = true;
+  channel->store.clear(garbage);
+  channel->wake_all(wake_ups);
   return {};
 }
 

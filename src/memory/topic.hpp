@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,7 +18,7 @@ struct TopicState {
   explicit TopicState(std::string topic_name) : name(std::move(topic_name)) {}
 
   const std::string name;
-  std::mutex mutex;
+  detail::Mutex mutex;
   std::vector<std::shared_ptr<ChannelState>> channels;
   std::vector<std::shared_ptr<ChannelState>> backlog;  // none or one: takes the messages while there is no channel
 
@@ -43,6 +42,8 @@ class MemoryTopic final : public BackendTopic {
  private:
   [[nodiscard]] Result<void> check_open() const;
   Result<void> make_room(std::span<const std::shared_ptr<ChannelState>> targets, std::size_t count, Garbage& garbage);
+  static bool take_over(const Outgoing& out, std::uint32_t channels) noexcept;
+  void add_delayed(std::span<const std::shared_ptr<ChannelState>> targets, std::span<const Outgoing> batch);
   [[nodiscard]] std::unexpected<Error> full(const ChannelState& channel) const;
 
   const std::shared_ptr<TopicState> state_;

@@ -265,7 +265,7 @@ void expiry_behind_a_busy_handler(Context& ctx) {
 
 void expiry_while_held_by_its_key(Context& ctx) {
   Collector<int> handled(ctx.patience());
-  auto s = ctx.setup<int>({.retry_delay = seconds(30), .max_in_flight = 4});
+  auto s = ctx.setup<int>({.retry_delay = seconds(30), .max_in_flight = 4, .ack_timeout = hours(1)});
   must(s.topic.pub(1, {.key = "k"}));
   must(s.topic.pub(2, {.key = "k", .expires = seconds(5)}));
   must(s.topic.pub(3, {.key = "k"}));
@@ -284,7 +284,7 @@ void expiry_while_held_by_its_key(Context& ctx) {
 
 void expiry_of_a_held_retry(Context& ctx) {
   Collector<int> handled(ctx.patience());
-  auto s = ctx.setup<int>({.retry_delay = seconds(30), .max_in_flight = 4});
+  auto s = ctx.setup<int>({.retry_delay = seconds(30), .max_in_flight = 4, .ack_timeout = hours(1)});
   must(s.topic.pub(1, {.key = "k", .expires = seconds(5)}));
   must(s.topic.pub(2, {.key = "k"}));
   must(s.channel.subscribe([&](Message<int>& m) {

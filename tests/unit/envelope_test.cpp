@@ -51,13 +51,13 @@ TEST(EnvelopeTest, WritableCopiesTheHeaderOnlyWhenShared) {
 TEST(EnvelopeTest, IdsCompareAndHashAsTexts) {
   EnvelopePtr ulid = Envelope::make<int>(1);
   ulid->set_id("01ARYZ6S41TSV4RRFFQ69G5FAV");
-  EXPECT_TRUE(ulid->id_is("01ARYZ6S41TSV4RRFFQ69G5FAV"));
-  EXPECT_FALSE(ulid->id_is("01ARYZ6S41TSV4RRFFQ69G5FAW"));
-  EXPECT_EQ(ulid->id_hash(), Envelope::hash_of_id("01ARYZ6S41TSV4RRFFQ69G5FAV"));
+  EXPECT_TRUE(ulid->id_is(Envelope::IdQuery("01ARYZ6S41TSV4RRFFQ69G5FAV")));
+  EXPECT_FALSE(ulid->id_is(Envelope::IdQuery("01ARYZ6S41TSV4RRFFQ69G5FAW")));
+  EXPECT_EQ(ulid->id_hash(), Envelope::IdQuery("01ARYZ6S41TSV4RRFFQ69G5FAV").hash());
   EnvelopePtr named = Envelope::make<int>(1);
   named->set_id("order 66");
-  EXPECT_TRUE(named->id_is("order 66"));
-  EXPECT_EQ(named->id_hash(), Envelope::hash_of_id("order 66"));
+  EXPECT_TRUE(named->id_is(Envelope::IdQuery("order 66")));
+  EXPECT_EQ(named->id_hash(), Envelope::IdQuery("order 66").hash());
 }
 
 TEST(MessageTest, TakeBodyMovesOnlyFromTheSoleOwner) {

@@ -77,6 +77,7 @@ struct Delivery {
 
 /// How a receive waits.
 struct ReceiveOptions {
+  Instant now{};           ///< The (coarse) time of the call, for a back end that lives in this process.
   SteadyTime deadline{};   ///< Give up at this instant; one in the past = do not wait.
   std::stop_token stop{};  ///< Give up when triggered.
   /// True for a subscription: the engine settles or gives back each delivery and renews its lease by `touch` if
@@ -156,6 +157,15 @@ class BackendChannel {
   virtual Result<void> touch(std::span<const DeliveryTag> tags, Duration lease, std::span<bool> done) = 0;
   /// The newest delivery of that id in flight here, its number in `attempts`.
   [[nodiscard]] virtual std::optional<DeliveryTag> find(std::string_view id) = 0;
+  /// Acks the newest delivery of that id; false when there is none. For back ends that can do better than this.
+  virtual Result<bool> ack_id(std::string_view id) {
+    const std::optional<DeliveryTag> tag = find(id);
+    bool done = false;
+    if (tag) {
+      if (auto result = ack({&*tag, 1}, {&done, 1}); !result) return std::unexpected(std::move(result.error()));
+    }
+    return done;
+  }
 
   [[nodiscard]] virtual Result<BackendStats> stats() = 0;
   /// Removes all ready and delayed messages; in-flight ones stay with their consumers. Returns how many.

@@ -100,10 +100,10 @@ class Channel {
   /// Waits for a message. It must be settled within ack_timeout (or touched), else it is handed out again. `cancelled`
   /// when the token is triggered.
   [[nodiscard]] Result<Message<T>> next(const std::stop_token& stop = {}) {
-    return wrap(engine_->next(std::nullopt, stop));
+    return take(std::nullopt, stop);
   }
   /// As next, but gives `no_message` after `timeout`; 0 = only what is ready now.
-  [[nodiscard]] Result<Message<T>> try_next(Duration timeout) { return wrap(engine_->next(timeout, {})); }
+  [[nodiscard]] Result<Message<T>> try_next(Duration timeout) { return take(timeout, {}); }
   /// Up to `max` messages: returns as soon as one is there, with what is ready then. `no_message` after `timeout`,
   /// never an empty vector. `max` 0 is `invalid_argument`.
   [[nodiscard]] Result<std::vector<Message<T>>> next_batch(std::size_t max, Duration timeout) {
@@ -191,9 +191,12 @@ class Channel {
   static std::function<std::string(std::size_t)> ids(std::span<const Message<T>> messages) {
     return [messages](std::size_t i) { return messages[i].id(); };
   }
-  Result<Message<T>> wrap(Result<Delivery>&& delivery) {
-    if (!delivery) return std::unexpected(std::move(delivery.error()));
-    return detail::MessageAccess<T>::make(std::move(*delivery), engine_->name());
+  Result<Message<T>> take(std::optional<Duration> timeout, const std::stop_token& stop) {
+    Delivery delivery;
+    if (auto result = engine_->next(delivery, timeout, stop); !result) {
+      return std::unexpected(std::move(result.error()));
+    }
+    return detail::MessageAccess<T>::make_result(std::move(delivery), engine_->name());
   }
 
   std::shared_ptr<detail::ChannelEngine> engine_;

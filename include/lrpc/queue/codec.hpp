@@ -43,17 +43,25 @@ struct codec<Bytes> {
   static std::size_t size(const Bytes& value) noexcept { return value.size(); }
 };
 
+/// Whether T's codec tells the size of a body without encoding it.
+template <class T>
+concept codec_tells_size = requires(const T& value) {
+  { codec<T>::size(value) } -> std::convertible_to<std::size_t>;
+};
+
+/// Whether `max_body_size` counts sizeof(T) for every T that is not encoded.
+template <class T>
+inline constexpr bool has_fixed_size = std::is_trivially_copyable_v<T> && !codec_tells_size<T>;
+
 /// The size that `max_body_size` counts (D15) where it is known without encoding: strings, bytes, a codec with
 /// `size(const T&)`, and, where the body will not be encoded, trivially copyable types.
 template <class T>
 [[nodiscard]] std::optional<std::size_t> known_body_size(const T& value, bool will_encode) {
   if constexpr (std::same_as<T, std::string> || std::same_as<T, Bytes>) {
     return value.size();
-  } else if constexpr (requires {
-                         { codec<T>::size(value) } -> std::convertible_to<std::size_t>;
-                       }) {
+  } else if constexpr (codec_tells_size<T>) {
     return static_cast<std::size_t>(codec<T>::size(value));
-  } else if constexpr (std::is_trivially_copyable_v<T>) {
+  } else if constexpr (has_fixed_size<T>) {
     return will_encode ? std::nullopt : std::optional(sizeof(T));
   } else {
     return std::nullopt;

@@ -6,14 +6,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <typeinfo>
 #include <utility>
 
 #include <lrpc/queue/codec.hpp>
+#include <lrpc/queue/detail/block_pool.hpp>
 #include <lrpc/queue/error.hpp>
 #include <lrpc/queue/message_id.hpp>
 #include <lrpc/queue/types.hpp>
@@ -37,6 +40,8 @@ struct BodyType {
   /// The size that max_body_size counts, where it is known before encoding (D15). With `will_encode` only a size that
   /// is the same on every back end: strings, bytes, a codec's own.
   std::optional<std::size_t> (*known_size)(const void* body, bool will_encode);
+  /// What known_size gives for every body that will not be encoded; 0 = it depends on the body.
+  std::size_t fixed_size;
 
   friend bool operator==(const BodyType& a, const BodyType& b) noexcept { return *a.type == *b.type; }
 };
@@ -51,12 +56,23 @@ class Envelope {
 
   /// The id as text. Empty only before the publish of a message that was made with an empty id.
   [[nodiscard]] std::string id() const;
+  /// The text of an id that is looked for, taken apart once. Refers to the text.
+  class IdQuery {
+   public:
+    explicit IdQuery(std::string_view text) noexcept;
+    /// What `id_hash` gives for this id.
+    [[nodiscard]] std::uint64_t hash() const noexcept { return hash_; }
+
+   private:
+    friend class Envelope;
+    std::string_view text_;
+    std::optional<MessageId> parsed_;
+    std::uint64_t hash_;
+  };
   /// Compares without building a string.
-  [[nodiscard]] bool id_is(std::string_view text) const noexcept;
+  [[nodiscard]] bool id_is(const IdQuery& id) const noexcept;
   /// A hash of the id, equal for equal texts.
   [[nodiscard]] std::uint64_t id_hash() const noexcept;
-  /// The hash that `id_hash` gives for the id `text`.
-  [[nodiscard]] static std::uint64_t hash_of_id(std::string_view text) noexcept;
   void set_id(MessageId id) noexcept;
   void set_id(std::string_view text);
   [[nodiscard]] bool has_id() const noexcept { return (flags_ & kHasId) != 0; }
@@ -104,9 +120,9 @@ class Envelope {
     }
   }
 
-  /// A new envelope around `body`, without id, timestamp or expiry.
-  template <class T>
-  [[nodiscard]] static EnvelopePtr make(T body);
+  /// A new envelope around a body made of `body`, without id, timestamp or expiry.
+  template <class T, class U = T>
+  [[nodiscard]] static EnvelopePtr make(U&& body);
   /// A new envelope whose body is the encoded form of a T: what a back end that serialises stores and returns.
   [[nodiscard]] static EnvelopePtr make_encoded(Bytes bytes);
   /// A new header, equal to `source`'s and writable, over the same body.
@@ -141,15 +157,16 @@ class Envelope {
   [[nodiscard]] Envelope* alias_origin() noexcept;
   Extras& extras();
 
+  // A cache line with all that every delivery needs, then the rest.
   std::atomic<std::uint32_t> refs_{1};
   std::uint32_t flags_ = 0;
   MessageId id_{};
-  std::int64_t timestamp_s_ = 0;
-  std::int64_t expires_at_s_ = 0;
-  std::int64_t enqueued_at_ms_ = 0;
   const BodyType* type_;
   const void* body_;
   std::unique_ptr<Extras> extras_;  // key, headers and an id that is no ULID: absent in most messages
+  std::int64_t expires_at_s_ = 0;
+  std::int64_t enqueued_at_ms_ = 0;
+  std::int64_t timestamp_s_ = 0;
 };
 
 /// Owns one reference to an Envelope.
@@ -195,11 +212,42 @@ class EnvelopePtr {
 /// The block of an envelope with its body in place.
 template <class T>
 struct TypedEnvelope final : Envelope {
-  explicit TypedEnvelope(T&& value) : Envelope(kType, &stored), stored(std::move(value)) {}
+  template <class U>
+  explicit TypedEnvelope(std::in_place_t /*in place*/, U&& value)
+      : Envelope(kType, &stored), stored(std::forward<U>(value)) {}
 
   T stored;
 
-  static void destroy_block(Envelope* block) noexcept { delete static_cast<TypedEnvelope*>(block); }
+  template <class U>
+  [[nodiscard]] static Envelope* create(U&& value) {
+    if constexpr (!pooled()) {
+      return new TypedEnvelope(std::in_place, std::forward<U>(value));
+    } else {
+      void* const block = detail::allocate_block(sizeof(TypedEnvelope));
+      if constexpr (std::is_nothrow_constructible_v<T, U>) {
+        return new (block) TypedEnvelope(std::in_place, std::forward<U>(value));
+      } else {
+        try {
+          return new (block) TypedEnvelope(std::in_place, std::forward<U>(value));
+        } catch (...) {
+          detail::free_block(block, sizeof(TypedEnvelope));
+          throw;
+        }
+      }
+    }
+  }
+  static void destroy_block(Envelope* block) noexcept {
+    auto* const typed = static_cast<TypedEnvelope*>(block);
+    if constexpr (!pooled()) {
+      delete typed;
+    } else {
+      typed->~TypedEnvelope();
+      detail::free_block(typed, sizeof(TypedEnvelope));
+    }
+  }
+  static constexpr bool pooled() noexcept {
+    return sizeof(TypedEnvelope) <= detail::kLargestBlock && alignof(TypedEnvelope) <= detail::kBlockAlignment;
+  }
   static Result<Bytes> encode(const void* body)
     requires has_codec<T>
   {
@@ -215,8 +263,12 @@ struct TypedEnvelope final : Envelope {
   }
 
   static constexpr BodyType describe() noexcept {
-    BodyType result{
-        .type = &typeid(T), .destroy = &destroy_block, .encode = nullptr, .decode = nullptr, .known_size = &size_of};
+    BodyType result{.type = &typeid(T),
+                    .destroy = &destroy_block,
+                    .encode = nullptr,
+                    .decode = nullptr,
+                    .known_size = &size_of,
+                    .fixed_size = has_fixed_size<T> ? sizeof(T) : 0};
     if constexpr (has_codec<T>) {
       result.encode = &encode;
       result.decode = &decode;
@@ -229,9 +281,9 @@ struct TypedEnvelope final : Envelope {
 template <class T>
 inline constexpr BodyType TypedEnvelope<T>::kType = TypedEnvelope<T>::describe();
 
-template <class T>
-EnvelopePtr Envelope::make(T body) {
-  return EnvelopePtr::adopt(new TypedEnvelope<T>(std::move(body)));
+template <class T, class U>
+EnvelopePtr Envelope::make(U&& body) {
+  return EnvelopePtr::adopt(TypedEnvelope<T>::create(std::forward<U>(body)));
 }
 
 template <class T>

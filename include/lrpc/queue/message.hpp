@@ -27,6 +27,12 @@ class Channel;
 namespace detail {
 template <class T>
 struct MessageAccess;
+/// Only the library can make one, and with it a message that was delivered.
+class MessageKey {
+  template <class T>
+  friend struct MessageAccess;
+  MessageKey() = default;
+};
 }
 
 /// A message with its metadata. The body is shared with the queue and with copies of the message and is never
@@ -105,14 +111,16 @@ class Message {
     result.envelope_ = Envelope::alias(envelope_);
     return result;
   }
+  /// For the library.
+  Message(detail::MessageKey /*key*/, EnvelopePtr&& envelope, DeliveryTag tag, int attempts, const std::string& channel)
+      : envelope_(std::move(envelope)), tag_(tag), attempts_(attempts), channel_(channel) {}
+
   void reset_attempts() noexcept { attempts_ = 0; }
   void increment_attempts() noexcept { ++attempts_; }
 
  private:
   friend struct detail::MessageAccess<T>;
   explicit Message(EnvelopePtr envelope) noexcept : envelope_(std::move(envelope)) {}
-  Message(EnvelopePtr envelope, DeliveryTag tag, int attempts, const std::string& channel)
-      : envelope_(std::move(envelope)), tag_(tag), attempts_(attempts), channel_(channel) {}
 
   EnvelopePtr envelope_;
   DeliveryTag tag_{};

@@ -29,39 +29,41 @@ class Topic {
 
   [[nodiscard]] const std::string& name() const noexcept { return engine_->name(); }
 
-  /// Publishes a body to every channel of the topic; returns the message id.
-  [[nodiscard]] Result<std::string> pub(T body) {
-    return engine_->publish(Envelope::make<T>(std::move(body)), nullptr);
+  /// Publishes a body, which is made in place from the argument, to every channel of the topic; returns the message id.
+  template <std::convertible_to<T> U = T>
+  [[nodiscard]] Result<std::string> pub(U&& body) {
+    return engine_->publish(Envelope::make<T>(std::forward<U>(body)), nullptr);
   }
-  [[nodiscard]] Result<std::string> pub(T body, const PubOptions& options) {
-    return engine_->publish(Envelope::make<T>(std::move(body)), &options);
+  template <std::convertible_to<T> U = T>
+  [[nodiscard]] Result<std::string> pub(U&& body, const PubOptions& options) {
+    return engine_->publish(Envelope::make<T>(std::forward<U>(body)), &options);
   }
 
   /// Publishes all bodies or none (D2); returns their ids in order. Empty in, empty out.
   [[nodiscard]] Result<std::vector<std::string>> pub_batch(std::span<const T> bodies, const PubOptions& options = {})
     requires std::copy_constructible<T>
   {
-    std::vector<EnvelopePtr> list;
+    std::vector<Outgoing> list;
     list.reserve(bodies.size());
-    for (const T& body : bodies) list.push_back(Envelope::make<T>(body));
+    for (const T& body : bodies) list.push_back({.message = Envelope::make<T>(body)});
     return engine_->publish_batch(std::move(list), &options);
   }
   [[nodiscard]] Result<std::vector<std::string>> pub_batch(const std::vector<T>& bodies, const PubOptions& options = {})
     requires std::copy_constructible<T>
   {
     if constexpr (std::same_as<T, bool>) {
-      std::vector<EnvelopePtr> list;  // vector<bool> has no contiguous storage
+      std::vector<Outgoing> list;  // vector<bool> has no contiguous storage
       list.reserve(bodies.size());
-      for (const bool body : bodies) list.push_back(Envelope::make<T>(body));
+      for (const bool body : bodies) list.push_back({.message = Envelope::make<T>(body)});
       return engine_->publish_batch(std::move(list), &options);
     } else {
       return pub_batch(std::span<const T>(bodies), options);
     }
   }
   [[nodiscard]] Result<std::vector<std::string>> pub_batch(std::vector<T>&& bodies, const PubOptions& options = {}) {
-    std::vector<EnvelopePtr> list;
+    std::vector<Outgoing> list;
     list.reserve(bodies.size());
-    for (auto&& body : bodies) list.push_back(Envelope::make<T>(std::move(body)));
+    for (auto&& body : bodies) list.push_back({.message = Envelope::make<T>(std::move(body))});
     return engine_->publish_batch(std::move(list), &options);
   }
   [[nodiscard]] Result<std::vector<std::string>> pub_batch(std::initializer_list<T> bodies,
@@ -78,9 +80,9 @@ class Topic {
   }
   [[nodiscard]] Result<std::vector<std::string>> pub_msg_batch(std::vector<Message<T>> messages,
                                                                const PubOptions& options = {}) {
-    std::vector<EnvelopePtr> list;
+    std::vector<Outgoing> list;
     list.reserve(messages.size());
-    for (auto& m : messages) list.push_back(detail::MessageAccess<T>::take_envelope(std::move(m)));
+    for (auto& m : messages) list.push_back({.message = detail::MessageAccess<T>::take_envelope(std::move(m))});
     return engine_->publish_batch(std::move(list), &options);
   }
   [[nodiscard]] Result<std::vector<std::string>> pub_msg_batch(std::span<const Message<T>> messages,

@@ -52,7 +52,7 @@ class ChannelEngine {
 
   [[nodiscard]] virtual const std::string& name() const noexcept = 0;
   /// One message for next / try_next: without a timeout it waits for the stop token or close.
-  virtual Result<Delivery> next(std::optional<Duration> timeout, const std::stop_token& stop) = 0;
+  virtual Result<void> next(Delivery& out, std::optional<Duration> timeout, const std::stop_token& stop) = 0;
   virtual Result<std::vector<Delivery>> next_batch(std::size_t max, Duration timeout) = 0;
   virtual Result<void> ack(DeliveryTag tag) = 0;
   virtual Result<void> ack_id(std::string_view id) = 0;
@@ -91,8 +91,8 @@ class TopicEngine {
   [[nodiscard]] virtual const std::string& name() const noexcept = 0;
   /// Publishes one fresh message; `options` may be null. The hot path of `pub`.
   virtual Result<std::string> publish(EnvelopePtr message, const PubOptions* options) = 0;
-  virtual Result<std::vector<std::string>> publish_batch(std::vector<EnvelopePtr> messages,
-                                                         const PubOptions* options) = 0;
+  /// The delays of `batch` are filled in by `options`.
+  virtual Result<std::vector<std::string>> publish_batch(std::vector<Outgoing> batch, const PubOptions* options) = 0;
   virtual Result<void> publish_async(EnvelopePtr message, const PubOptions& options, PublishCallback callback) = 0;
   virtual Result<void> flush(Duration timeout) = 0;
   virtual Result<std::shared_ptr<ChannelEngine>> open_channel(std::string_view name, const ChannelConfig* config) = 0;
@@ -120,10 +120,14 @@ class QueueEngine {
 template <class T>
 struct MessageAccess {
   static Message<T> make(Delivery&& delivery, const std::string& channel) {
-    return Message<T>(std::move(delivery.message), delivery.tag, delivery.attempts, channel);
+    return Message<T>(MessageKey{}, std::move(delivery.message), delivery.tag, delivery.attempts, channel);
+  }
+  static Result<Message<T>> make_result(Delivery&& delivery, const std::string& channel) {
+    return Result<Message<T>>(std::in_place, MessageKey{}, std::move(delivery.message), delivery.tag,
+                              delivery.attempts, channel);
   }
   static Message<T> make(EnvelopePtr envelope, int attempts, const std::string& channel) {
-    return Message<T>(std::move(envelope), DeliveryTag{}, attempts, channel);
+    return Message<T>(MessageKey{}, std::move(envelope), DeliveryTag{}, attempts, channel);
   }
   static EnvelopePtr take_envelope(Message<T>&& message) { return std::move(message.envelope_); }
   static DeliveryTag tag(const Message<T>& message) noexcept { return message.tag_; }
