@@ -23,4 +23,13 @@ inline void full_fence() noexcept {
 #endif
 }
 
+/// The same, right after the unlock of a `Mutex`: on x86 the instruction of the unlock has done it.
+inline void full_fence_after_unlock() noexcept {
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(LRPC_QUEUE_CLANG_TSAN)
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+#else
+  full_fence();
+#endif
+}
+
 }  // namespace lrpc::queue::detail

@@ -24,6 +24,8 @@ constexpr auto kPairs = [] {
   return table;
 }();
 
+constexpr std::uint64_t kPairMask = 1023;
+
 constexpr auto kValues = [] {
   std::array<std::int8_t, 256> table{};
   table.fill(-1);
@@ -87,6 +89,30 @@ struct Generator {
 
 constinit thread_local Generator generator{};
 
+/// An id with its 26 characters.
+struct Text {
+  MessageId id{};
+  std::array<char, kLength> characters = [] {
+    std::array<char, kLength> zeros{};
+    zeros.fill('0');
+    return zeros;
+  }();
+
+  constexpr Text() = default;
+  void put(std::size_t at, std::uint64_t bits) noexcept {
+    std::memcpy(&characters[at], kPairs[static_cast<std::size_t>(bits & kPairMask)].data(), 2);
+  }
+  // 130 bits as 13 groups of ten, the topmost two bits being zero: six groups lie in `low`, one across, six in `high`.
+  void write(MessageId of) noexcept {
+    id = of;
+    for (std::size_t i = 0; i < 6; ++i) {
+      put(kLength - 2 - 2 * i, id.low >> (10 * i));
+      put(kLength - 16 - 2 * i, id.high >> (6 + 10 * i));
+    }
+    put(12, (id.low >> 60U) | (id.high << 4U));
+  }
+};
+
 }  // namespace
 
 MessageId MessageId::generate(std::int64_t unix_ms) noexcept {
@@ -108,26 +134,16 @@ MessageId MessageId::generate(std::int64_t unix_ms) noexcept {
 }
 
 std::string MessageId::to_string() const {
-  std::string text(kLength, '0');
-  char* const out = text.data();
-  // 130 bits as 13 groups of ten, the topmost two bits being zero: six groups lie in `low`, one across, six in `high`.
-  const auto put = [out](std::size_t at, std::uint64_t bits) {
-    std::memcpy(out + at, kPairs[static_cast<std::size_t>(bits & 1023U)].data(), 2);
-  };
-  put(24, low);
-  put(22, low >> 10U);
-  put(20, low >> 20U);
-  put(18, low >> 30U);
-  put(16, low >> 40U);
-  put(14, low >> 50U);
-  put(12, (low >> 60U) | (high << 4U));
-  put(10, high >> 6U);
-  put(8, high >> 16U);
-  put(6, high >> 26U);
-  put(4, high >> 36U);
-  put(2, high >> 46U);
-  put(0, high >> 56U);
-  return text;
+  // Ids that a thread makes in one millisecond follow one another: mostly only the last two characters differ from
+  // those of the text before.
+  constinit thread_local Text previous{};
+  if (high != previous.id.high || (low ^ previous.id.low) > kPairMask) {
+    previous.write(*this);
+  } else {
+    previous.id.low = low;
+    previous.put(kLength - 2, low);
+  }
+  return {previous.characters.data(), kLength};
 }
 
 std::optional<MessageId> MessageId::parse(std::string_view text) noexcept {

@@ -1,6 +1,8 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include "engine/channel_core.hpp"
 
+#include <algorithm>
+
 #include <lrpc/queue/detail/engine.hpp>
 
 namespace lrpc::queue::detail {
@@ -26,7 +28,7 @@ Error ChannelCore::explain(Error error, std::string_view doing) {
   return error;
 }
 
-Settlement ChannelCore::give_up(DeliveryTag tag, const Decision& decision, bool delivered, std::string error) {
+Settlement ChannelCore::give_up(const DeliveryTag& tag, const Decision& decision, bool delivered, std::string error) {
   return {
       .tag = tag,
       .action = decision.action == Decision::Action::drop ? Settlement::Action::drop : Settlement::Action::dead_letter,
@@ -35,7 +37,7 @@ Settlement ChannelCore::give_up(DeliveryTag tag, const Decision& decision, bool 
       .error = std::move(error)};
 }
 
-Settlement ChannelCore::settlement_for(DeliveryTag tag, const Failure& failure, std::string error) const {
+Settlement ChannelCore::settlement_for(const DeliveryTag& tag, const Failure& failure, std::string error) const {
   const ChannelPolicy& p = policy();
   const Decision decision = decide_failure(p, tag.attempts, failure, p.backoff.jitter ? random_unit() : 0.0);
   if (decision.action != Decision::Action::retry) return give_up(tag, decision, true, std::move(error));
@@ -49,13 +51,20 @@ Settlement ChannelCore::settlement_for(DeliveryTag tag, const Failure& failure, 
 std::size_t ChannelCore::admit(std::span<Delivery> deliveries, Instant now) {
   const ChannelPolicy& p = policy();
   const std::int64_t now_s = now.wall_s();
-  std::vector<Settlement> refused;  // empty nearly always: allocates nothing
+  const bool plain = std::ranges::all_of(deliveries, [&](const Delivery& d) {
+    return !d.malformed && !d.message->encoded() && surely_delivered(p, *d.message, d.lease_expired, now_s);
+  });
+  return plain ? deliveries.size() : sort_out(deliveries, now_s);
+}
+
+std::size_t ChannelCore::sort_out(std::span<Delivery> deliveries, std::int64_t now_s) {
+  const ChannelPolicy& p = policy();
+  std::vector<Settlement> refused;
   std::size_t kept = 0;
   for (Delivery& d : deliveries) {
     if (d.malformed) {
       const auto action = p.dead_letter ? Decision::Action::dead_letter : Decision::Action::drop;
-      refused.push_back(
-          give_up(d.tag, {.action = action, .reason = DeadReason::undecodable}, false, std::move(*d.malformed)));
+      refused.push_back(give_up(d.tag, {.action = action, .reason = DeadReason::undecodable}, false, *d.malformed));
     } else if (const Decision decision = decide_delivery(p, *d.message, d.attempts, d.lease_expired, now_s);
                decision.action != Decision::Action::deliver) {
       refused.push_back(give_up(d.tag, decision, false, d.lease_expired ? "the lease ran out (ack_timeout)" : ""));

@@ -67,13 +67,15 @@ class ChannelCore {
   void count_delivered(std::span<const Delivery> deliveries);
 
   /// The settlement that carries out what becomes of a failed delivery.
-  [[nodiscard]] Settlement settlement_for(DeliveryTag tag, const Failure& failure, std::string error) const;
+  [[nodiscard]] Settlement settlement_for(const DeliveryTag& tag, const Failure& failure, std::string error) const;
   /// Counts and reports a settlement that took effect.
   void count_settled(const Settlement& settlement);
   void count_acked(std::size_t n);
 
  private:
-  [[nodiscard]] static Settlement give_up(DeliveryTag tag, const Decision& decision, bool delivered, std::string error);
+  std::size_t sort_out(std::span<Delivery> deliveries, std::int64_t now_s);
+  [[nodiscard]] static Settlement give_up(const DeliveryTag& tag, const Decision& decision, bool delivered,
+                                          std::string error);
 
   std::unique_ptr<const ChannelPolicy> policy_;
   std::unique_ptr<const ChannelPolicy> replaced_;  // readers may still hold the first one

@@ -31,7 +31,7 @@ Error ChannelImpl::not_found(std::string_view what) const {
 
 // -- taking messages ------------------------------------------------------------------------------------------------
 
-Result<void> ChannelImpl::next(Delivery& out, std::optional<Duration> timeout, const std::stop_token& stop) {
+Result<void> ChannelImpl::next(Delivery& out, const std::optional<Duration>& timeout, const std::stop_token& stop) {
   std::size_t taken = 0;
   return take({&out, 1}, taken, timeout, stop);
 }
@@ -46,7 +46,7 @@ Result<std::vector<Delivery>> ChannelImpl::next_batch(std::size_t max, Duration 
   return deliveries;
 }
 
-Result<void> ChannelImpl::take(std::span<Delivery> out, std::size_t& taken, std::optional<Duration> timeout,
+Result<void> ChannelImpl::take(std::span<Delivery> out, std::size_t& taken, const std::optional<Duration>& timeout,
                                const std::stop_token& stop) {
   if (timeout && timeout->count() < 0) return fail(ErrorCode::invalid_argument, "try_next: the timeout is negative");
   const auto no_message = [&] {
@@ -138,7 +138,7 @@ Result<void> ChannelImpl::resume() {
 
 // -- settling -------------------------------------------------------------------------------------------------------
 
-Result<void> ChannelImpl::ack(DeliveryTag tag) {
+Result<void> ChannelImpl::ack(const DeliveryTag& tag) {
   if (!settles()) return closed();
   bool done = false;
   if (auto result = core_->backend->ack({&tag, 1}, {&done, 1}); !result) {
@@ -186,7 +186,7 @@ Result<void> ChannelImpl::ack_many(std::span<const DeliveryTag> tags,
   return report(flags, id_of);
 }
 
-Result<void> ChannelImpl::nack(DeliveryTag tag, const NackOptions& options) {
+Result<void> ChannelImpl::nack(const DeliveryTag& tag, const NackOptions& options) {
   return nack_many({&tag, 1}, [](std::size_t) { return std::string(); }, options);
 }
 
@@ -225,18 +225,18 @@ Result<void> ChannelImpl::nack_many(std::span<const DeliveryTag> tags,
   return report({done.get(), tags.size()}, id_of);
 }
 
-Result<void> ChannelImpl::touch(DeliveryTag tag, std::optional<Duration> lease) {
+Result<void> ChannelImpl::touch(const DeliveryTag& tag, const std::optional<Duration>& lease) {
   return touch_many({&tag, 1}, [](std::size_t) { return std::string(); }, lease);
 }
 
-Result<void> ChannelImpl::touch_id(std::string_view id, std::optional<Duration> lease) {
+Result<void> ChannelImpl::touch_id(std::string_view id, const std::optional<Duration>& lease) {
   const auto tag = find(id);
   return tag ? touch(*tag, lease) : std::unexpected(tag.error());
 }
 
 Result<void> ChannelImpl::touch_many(std::span<const DeliveryTag> tags,
                                      const std::function<std::string(std::size_t)>& id_of,
-                                     std::optional<Duration> lease) {
+                                     const std::optional<Duration>& lease) {
   if (!settles()) return closed();
   if (lease && lease->count() <= 0) return fail(ErrorCode::invalid_argument, "touch: the lease must be more than 0");
   const auto done = std::make_unique<bool[]>(tags.size());

@@ -24,20 +24,20 @@ class ChannelImpl final : public ChannelEngine, public std::enable_shared_from_t
       : core_(std::move(core)), implicit_(implicit), forget_(std::move(forget)) {}
 
   [[nodiscard]] const std::string& name() const noexcept override { return core_->name; }
-  Result<void> next(Delivery& out, std::optional<Duration> timeout, const std::stop_token& stop) override;
+  Result<void> next(Delivery& out, const std::optional<Duration>& timeout, const std::stop_token& stop) override;
   Result<std::vector<Delivery>> next_batch(std::size_t max, Duration timeout) override;
-  Result<void> ack(DeliveryTag tag) override;
+  Result<void> ack(const DeliveryTag& tag) override;
   Result<void> ack_id(std::string_view id) override;
   Result<void> ack_many(std::span<const DeliveryTag> tags,
                         const std::function<std::string(std::size_t)>& id_of) override;
-  Result<void> nack(DeliveryTag tag, const NackOptions& options) override;
+  Result<void> nack(const DeliveryTag& tag, const NackOptions& options) override;
   Result<void> nack_id(std::string_view id, const NackOptions& options) override;
   Result<void> nack_many(std::span<const DeliveryTag> tags, const std::function<std::string(std::size_t)>& id_of,
                          const NackOptions& options) override;
-  Result<void> touch(DeliveryTag tag, std::optional<Duration> lease) override;
-  Result<void> touch_id(std::string_view id, std::optional<Duration> lease) override;
+  Result<void> touch(const DeliveryTag& tag, const std::optional<Duration>& lease) override;
+  Result<void> touch_id(std::string_view id, const std::optional<Duration>& lease) override;
   Result<void> touch_many(std::span<const DeliveryTag> tags, const std::function<std::string(std::size_t)>& id_of,
-                          std::optional<Duration> lease) override;
+                          const std::optional<Duration>& lease) override;
   Result<std::shared_ptr<SubscriptionEngine>> subscribe(AnyHandler handler) override;
   Result<std::int64_t> depth() override;
   Result<ChannelStats> stats() override;
@@ -70,7 +70,7 @@ class ChannelImpl final : public ChannelEngine, public std::enable_shared_from_t
 
  private:
   /// Fills `out` from the front; `taken` of them, at least one.
-  Result<void> take(std::span<Delivery> out, std::size_t& taken, std::optional<Duration> timeout,
+  Result<void> take(std::span<Delivery> out, std::size_t& taken, const std::optional<Duration>& timeout,
                     const std::stop_token& stop);
   bool wait_for_resume(const std::optional<SteadyTime>& deadline, const std::stop_token& stop);
   Result<void> end();

@@ -5,37 +5,61 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <new>
+
+#include "base/thread_index.hpp"
 
 namespace lrpc::queue::detail {
 
-/// The counters of a channel. Threads count in different cache lines, so that counting does not make them wait for each
-/// other; reading adds up.
+/// The counters of a channel. Each thread counts in a cache line of its own, made when it first counts, without an
+/// atomic addition; threads beyond the first kThreadIndexes share one. Reading adds up. Thread-safe.
 class Counters {
  public:
   enum Name : std::uint8_t { delivered, acked, nacked, expired, redelivered, dropped, kCount };
 
+  Counters() = default;
+  Counters(const Counters&) = delete;
+  Counters& operator=(const Counters&) = delete;
+  ~Counters() {
+    for (auto& own : own_) delete own.load(std::memory_order_relaxed);
+  }
+
   void add(Name name, std::int64_t n = 1) noexcept {
-    stripes_[stripe()].values[name].fetch_add(n, std::memory_order_relaxed);
+    const std::size_t index = thread_index();
+    Line* line = index < kThreadIndexes ? own_[index].load(std::memory_order_relaxed) : nullptr;
+    if (line == nullptr) line = find_line(index);
+    std::atomic<std::int64_t>& value = line->values[name];
+    if (line == &shared_) {
+      value.fetch_add(n, std::memory_order_relaxed);
+    } else {
+      value.store(value.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    }
   }
   [[nodiscard]] std::int64_t get(Name name) const noexcept {
-    std::int64_t sum = 0;
-    for (const Stripe& stripe : stripes_) sum += stripe.values[name].load(std::memory_order_relaxed);
+    std::int64_t sum = shared_.values[name].load(std::memory_order_relaxed);
+    for (const auto& own : own_) {
+      if (const Line* line = own.load(std::memory_order_acquire)) {
+        sum += line->values[name].load(std::memory_order_relaxed);
+      }
+    }
     return sum;
   }
 
  private:
-  static constexpr std::size_t kStripes = 4;
-  struct alignas(64) Stripe {
+  struct alignas(64) Line {
     std::array<std::atomic<std::int64_t>, kCount> values{};
   };
 
-  static std::size_t stripe() noexcept {
-    static std::atomic<std::size_t> threads{0};
-    thread_local const std::size_t mine = threads.fetch_add(1, std::memory_order_relaxed) % kStripes;
-    return mine;
+  [[gnu::noinline]] Line* find_line(std::size_t index) noexcept {
+    if (index >= kThreadIndexes) return &shared_;
+    auto* line = new (std::nothrow) Line;
+    if (line == nullptr) return &shared_;
+    own_[index].store(line, std::memory_order_release);
+    return line;
   }
 
-  std::array<Stripe, kStripes> stripes_{};
+  std::array<std::atomic<Line*>, kThreadIndexes> own_{};
+  Line shared_{};
 };
 
 }  // namespace lrpc::queue::detail

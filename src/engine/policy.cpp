@@ -126,6 +126,7 @@ Decision decide_failure(const ChannelPolicy& policy, int attempts, const Failure
 
 Decision decide_delivery(const ChannelPolicy& policy, const Envelope& message, int attempts, bool lease_expired,
                          std::int64_t now_wall_s) noexcept {
+  if (surely_delivered(policy, message, lease_expired, now_wall_s)) return {};
   const std::int64_t expiry = expiry_in_channel(message, policy.ttl_cap);
   if (expiry != 0 && now_wall_s >= expiry) {
     return give_up(DeadReason::expired, policy.dead_letter && policy.dead_letter_expired);

@@ -164,8 +164,8 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item item) {
 
   std::chrono::nanoseconds took{-1};
   // It may have expired while it waited here, which happens at whole seconds.
-  const bool runs = item.again ? ready_again(item)
-                               : item.admitted_s == now.wall_s() || core_->admit({&item.delivery, 1}, now) == 1;
+  const bool runs =
+      item.again ? ready_again(item) : item.admitted_s == now.wall_s() || core_->admit({&item.delivery, 1}, now) == 1;
   const bool held_anew = !runs && item.key.empty();
   if (item.again && runs) {
     const std::lock_guard inner(mutex_);
@@ -255,7 +255,7 @@ void Runner::settle_failure(const Item& item, const Failure& failure, std::strin
   settle_.settle(std::move(settlement));
 }
 
-bool Runner::hold(DeliveryTag tag, const Settlement& retry) {
+bool Runner::hold(const DeliveryTag& tag, const Settlement& retry) {
   std::string key;
   EnvelopePtr message;
   {

@@ -23,7 +23,7 @@ Runner::~Runner() {
   for (std::thread& thread : finished_) join_or_detach(thread);
 }
 
-Result<void> Runner::stop(std::optional<Duration> timeout) {
+Result<void> Runner::stop(const std::optional<Duration>& timeout) {
   if (timeout && timeout->count() < 0) return fail(ErrorCode::invalid_argument, "Subscription::stop: negative timeout");
   begin_stop();
   if (await_stop(deadline_after(timeout.value_or(core_->policy().close_timeout)))) return {};

@@ -7,7 +7,7 @@
 
 namespace lrpc::queue::detail {
 
-void SettleQueue::ack(DeliveryTag tag) {
+void SettleQueue::ack(const DeliveryTag& tag) {
   if (!core_->context->capabilities.batch_acks && send_acks({&tag, 1})) return;
   {
     const std::lock_guard lock(mutex_);

@@ -19,7 +19,7 @@ class SettleQueue {
  public:
   explicit SettleQueue(std::shared_ptr<ChannelCore> core) : core_(std::move(core)) {}
 
-  void ack(DeliveryTag tag);
+  void ack(const DeliveryTag& tag);
   void settle(Settlement settlement);
   void settle(std::vector<Settlement> settlements);
 

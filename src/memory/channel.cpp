@@ -20,7 +20,7 @@ constexpr int kSpinAgain = 16;
 
 void ChannelState::wake(Waiter& waiter, WakeUps& wake_ups) noexcept {
   waiter.unlink();
-  waiting.fetch_sub(1, std::memory_order_relaxed);
+  uncount_sleeper();
   wake_ups.add(waiter);
 }
 
@@ -33,9 +33,9 @@ void ChannelState::wake_someone(WakeUps& wake_ups) noexcept {
   if (!waiters.empty() && store.has_ready()) wake(waiter_of(*waiters.front()), wake_ups);
   if (leader == nullptr) {
     // Somebody must watch the timers: whoever wakes leads before it sleeps again.
-    detail::List& sleepers = waiters.empty() ? limited : waiters;
-    if (!sleepers.empty() && store.next_event() != detail::TimerWheel::kNever) {
-      wake(waiter_of(*sleepers.front()), wake_ups);
+    detail::List& line = waiters.empty() ? limited : waiters;
+    if (!line.empty() && store.next_event() != detail::TimerWheel::kNever) {
+      wake(waiter_of(*line.front()), wake_ups);
     }
   } else if (store.next_event() < leader_tick) {
     leader->parker.poke();
@@ -131,10 +131,10 @@ MemoryChannel::Wait MemoryChannel::wait(Lock& lock, const ReceiveOptions& option
   SteadyTime wake_at = options.deadline;
   if (wake_at != SteadyTime::max() && std::chrono::steady_clock::now() >= wake_at) return Wait::give_up;
   Waiter waiter;
-  s.waiting.fetch_add(1, std::memory_order_relaxed);
+  s.count_sleeper();
   detail::full_fence();
   if (closed_ || s.deleted || !receiving_ || (!at_limit && s.store.has_ready())) {
-    s.waiting.fetch_sub(1, std::memory_order_relaxed);
+    s.uncount_sleeper();
     return Wait::again;
   }
   detail::List& line = at_limit ? s.limited : s.waiters;
@@ -160,7 +160,7 @@ MemoryChannel::Wait MemoryChannel::wait(Lock& lock, const ReceiveOptions& option
   if (s.leader == &waiter) s.leader = nullptr;
   if (waiter.linked()) {
     waiter.unlink();
-    s.waiting.fetch_sub(1, std::memory_order_relaxed);
+    s.uncount_sleeper();
   } else if (woken != detail::Parker::Woken::released) {
     // Somebody has chosen us this moment and is about to say so.
     lock.unlock();
@@ -182,6 +182,17 @@ void MemoryChannel::set_receiving(bool on) noexcept {
 
 Result<void> MemoryChannel::ack(std::span<const DeliveryTag> tags, std::span<bool> done) {
   ChannelState& s = *state_;
+  if (tags.size() == 1) {
+    WakeUps wake_ups;
+    EnvelopePtr settled;  // destroyed without the lock
+    const std::lock_guard lock(s.mutex);
+    if (closed_ || s.deleted) return check_open();
+    Slot* slot = s.store.held(tags[0]);
+    done[0] = slot != nullptr;
+    if (slot != nullptr) settled = EnvelopePtr::adopt(s.store.remove(*slot));
+    s.wake_limited(wake_ups);
+    return {};
+  }
   // Batches release their messages in runs, so that no lock is held while bodies are destroyed and nothing is
   // allocated.
   constexpr std::size_t kRun = 64;

@@ -27,6 +27,10 @@ struct Waiter : detail::ListNode {
   detail::Parker parker;
 };
 
+/// How many consumers of a topic's channels are asleep or about to be: a producer looks at it after its push and a full
+/// fence.
+using Sleepers = std::atomic<std::uint32_t>;
+
 /// Waiters that were chosen under a channel's lock. Declared before the lock, it wakes them after it: they would run
 /// into the lock otherwise.
 class WakeUps {
@@ -53,17 +57,17 @@ class WakeUps {
 /// What a channel is, open or not: its messages and those who wait for them. All members but `waiting` and the
 /// producing side of the store are guarded by `mutex`.
 struct ChannelState {
-  explicit ChannelState(std::string channel_name) : name(std::move(channel_name)) {}
+  ChannelState(std::string channel_name, std::shared_ptr<Sleepers> of_topic)
+      : name(std::move(channel_name)), sleepers(std::move(of_topic)) {}
 
-  /// Consumers that are asleep or about to be; a producer reads it after its push and a full fence. In a cache line
-  /// that changes only when somebody goes to sleep or is woken.
-  alignas(64) std::atomic<std::uint32_t> waiting{0};
   std::string name;
+  const std::shared_ptr<Sleepers> sleepers;
+  std::atomic<std::uint32_t> waiting{0};  // consumers that are asleep or about to be
   alignas(64) detail::Mutex mutex;
   bool deleted = false;
-  bool spinning = false;    // a consumer looks for a message in a loop
-  int spins_in_vain = 0;    // of the last ones
-  std::int64_t dropped = 0;  // by overflow and dead_letter_limit
+  bool spinning = false;         // a consumer looks for a message in a loop
+  int spins_in_vain = 0;         // of the last ones
+  std::int64_t dropped = 0;      // by overflow and dead_letter_limit
   detail::List waiters;          // for a message; the leader last
   detail::List limited;          // for a settlement, at their limit (D11)
   Waiter* leader = nullptr;      // the one that sleeps no longer than the next timer
@@ -71,6 +75,14 @@ struct ChannelState {
   Store store;
 
   // Each holds `mutex`.
+  void count_sleeper() noexcept {
+    waiting.fetch_add(1, std::memory_order_relaxed);
+    sleepers->fetch_add(1, std::memory_order_relaxed);
+  }
+  void uncount_sleeper() noexcept {
+    waiting.fetch_sub(1, std::memory_order_relaxed);
+    sleepers->fetch_sub(1, std::memory_order_relaxed);
+  }
   void wake(Waiter& waiter, WakeUps& wake_ups) noexcept;
   void wake_all(WakeUps& wake_ups) noexcept;
   /// After a settlement or an expired lease: whoever was at its limit looks again.

@@ -169,11 +169,6 @@ void Store::line_up_in_front(Slot& slot) {
   ++queued_;
 }
 
-Slot* Store::held(const DeliveryTag& tag) const noexcept {
-  Slot* slot = slots_.find(tag.slot);
-  return slot != nullptr && tag.generation != 0 && slot->generation == tag.generation ? slot : nullptr;
-}
-
 Slot* Store::find(const Envelope::IdQuery& id) {
   if (!index_.active()) {
     index_.start(slots_.used() * 2);

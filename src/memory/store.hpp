@@ -69,7 +69,10 @@ class Store {
 
   /// The slot whose newest delivery is `tag` and not settled; null when there is none (D10). A delivery whose lease
   /// ran out counts until it is handed out again (D9).
-  [[nodiscard]] Slot* held(const DeliveryTag& tag) const noexcept;
+  [[nodiscard]] Slot* held(const DeliveryTag& tag) const noexcept {
+    Slot* slot = slots_.find(tag.slot);
+    return slot != nullptr && tag.generation != 0 && slot->generation == tag.generation ? slot : nullptr;
+  }
   /// The newest unsettled delivery of that id.
   [[nodiscard]] Slot* find(const Envelope::IdQuery& id);
 
@@ -111,9 +114,7 @@ class Store {
   void count_removed(std::uint64_t n) noexcept {
     removed_.store(removed_.load(std::memory_order_relaxed) + n, std::memory_order_release);
   }
-  [[nodiscard]] std::int64_t first_lease() const noexcept {
-    return static_cast<const Slot*>(leases_.front())->due;
-  }
+  [[nodiscard]] std::int64_t first_lease() const noexcept { return static_cast<const Slot*>(leases_.front())->due; }
   void start_lease(Slot& slot, std::int64_t end, std::int64_t now_tick);
   void end_lease(Slot& slot) noexcept;
   void lease_ran_out(Slot& slot);
@@ -131,11 +132,11 @@ class Store {
   // Consumer's side.
   alignas(64) std::atomic<std::uint64_t> removed_{0};
   SlotTable slots_;
-  detail::List leases_;  // by their end, as they began: most leases of a channel are equally long
+  detail::List leases_;       // by their end, as they began: most leases of a channel are equally long
   detail::TimerWheel wheel_;  // the other leases, and delays
-  detail::List front_;       // given back or lease run out, by their old order: before the FIFO
-  detail::List behind_;      // retried or due, by the FIFO position they queued at
-  std::int64_t queued_ = 0;  // in front_ and behind_
+  detail::List front_;        // given back or lease run out, by their old order: before the FIFO
+  detail::List behind_;       // retried or due, by the FIFO position they queued at
+  std::int64_t queued_ = 0;   // in front_ and behind_
   std::int64_t in_flight_ = 0;
   std::int64_t unrenewed_ = 0;
   std::int64_t delayed_ = 0;

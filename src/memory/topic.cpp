@@ -2,15 +2,16 @@
 #include "memory/topic.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/fence.hpp"
 
 namespace lrpc::queue::memory {
 
-std::vector<std::shared_ptr<ChannelState>>& TopicState::targets() {
+Channels& TopicState::targets() {
   if (!channels.empty()) return channels;
-  if (backlog.empty()) backlog.push_back(std::make_shared<ChannelState>(std::string{}));
+  if (backlog.empty()) backlog.push_back(std::make_shared<ChannelState>(std::string{}, sleepers));
   return backlog;
 }
 
@@ -29,8 +30,7 @@ std::unexpected<Error> MemoryTopic::full(const ChannelState& channel) const {
 }
 
 // All or nothing (D16): nothing is dropped unless every channel can make room.
-Result<void> MemoryTopic::make_room(std::span<const std::shared_ptr<ChannelState>> targets, std::size_t count,
-                                    Garbage& garbage) {
+Result<void> MemoryTopic::make_room(const Channels& targets, std::size_t count, Garbage& garbage) {
   const auto wanted = static_cast<std::int64_t>(count);
   const auto first_full = std::ranges::find_if(
       targets, [&](const auto& channel) { return !channel->store.has_room(wanted, policy_.max_msg_size); });
@@ -53,8 +53,51 @@ Result<void> MemoryTopic::make_room(std::span<const std::shared_ptr<ChannelState
 }
 
 Result<void> MemoryTopic::publish(std::span<Outgoing> batch, Duration /*timeout: nothing here waits*/) {
+  if (batch.size() == 1 && batch[0].delay.count() == 0 && publish_one(batch[0])) return {};
+  return publish_all(batch);
+}
+
+// The common case without the machinery of the others: one message, ready now, room everywhere, everybody awake. False
+// when nothing was done because it is none.
+bool MemoryTopic::publish_one(Outgoing& out) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    const Channels& targets = state_->channels;
+    if (closed_ || targets.empty()) return false;
+    for (const auto& channel : targets) {
+      if (!channel->store.has_room(1, policy_.max_msg_size)) return false;
+    }
+    for (const auto& channel : targets) channel->store.fifo().reserve(1);
+    take_over(out, static_cast<std::uint32_t>(targets.size()));
+    Envelope* const message = out.message.release();
+    for (const auto& channel : targets) {
+      channel->store.fifo().push(message);
+      channel->store.fifo().commit();
+    }
+  }
+  wake_sleepers();
+  return true;
+}
+
+// After a publish and its unlock: wakes a consumer of every channel that has one asleep.
+void MemoryTopic::wake_sleepers() {
+  detail::full_fence_after_unlock();
+  if (state_->sleepers->load(std::memory_order_relaxed) == 0) return;
+  Channels asleep;
+  {
+    const std::lock_guard lock(state_->mutex);
+    std::ranges::copy_if(state_->channels, std::back_inserter(asleep),
+                         [](const auto& channel) { return channel->waiting.load(std::memory_order_relaxed) != 0; });
+  }
+  for (const auto& channel : asleep) {
+    WakeUps wake_ups;
+    const std::lock_guard lock(channel->mutex);
+    channel->wake_as_needed(wake_ups);
+  }
+}
+
+Result<void> MemoryTopic::publish_all(std::span<Outgoing> batch) {
   Garbage garbage;
-  std::vector<std::shared_ptr<ChannelState>> to_wake;
   {
     const std::lock_guard lock(state_->mutex);
     if (closed_) return check_open();
@@ -74,16 +117,8 @@ Result<void> MemoryTopic::publish(std::span<Outgoing> batch, Duration /*timeout:
     for (Outgoing& out : batch) {
       if (out.delay.count() == 0) static_cast<void>(out.message.release());  // the channels hold all references now
     }
-    detail::full_fence();
-    for (const auto& channel : targets) {
-      if (channel->waiting.load(std::memory_order_relaxed) != 0) to_wake.push_back(channel);
-    }
   }
-  for (const auto& channel : to_wake) {
-    WakeUps wake_ups;
-    const std::lock_guard lock(channel->mutex);
-    channel->wake_as_needed(wake_ups);
-  }
+  wake_sleepers();
   return {};
 }
 
@@ -103,7 +138,7 @@ bool MemoryTopic::take_over(const Outgoing& out, std::uint32_t channels) noexcep
   return false;
 }
 
-void MemoryTopic::add_delayed(std::span<const std::shared_ptr<ChannelState>> targets, std::span<const Outgoing> batch) {
+void MemoryTopic::add_delayed(const Channels& targets, std::span<const Outgoing> batch) {
   const std::int64_t now = clock_->now().tick_ms;
   for (const auto& channel : targets) {
     WakeUps wake_ups;
@@ -133,7 +168,7 @@ Result<std::shared_ptr<BackendChannel>> MemoryTopic::open_channel(const std::str
       state_->backlog.clear();
       channels.back()->name = name;
     } else {
-      channels.push_back(std::make_shared<ChannelState>(name));
+      channels.push_back(std::make_shared<ChannelState>(name, state_->sleepers));
     }
     it = std::prev(channels.end());
   }

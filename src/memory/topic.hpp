@@ -12,6 +12,8 @@
 
 namespace lrpc::queue::memory {
 
+using Channels = std::vector<std::shared_ptr<ChannelState>>;
+
 /// What a topic is, open or not. `mutex` guards all members and makes its holder the one producer of every channel's
 /// FIFO. Lock order: topic, then channel (several channels in the order of the list).
 struct TopicState {
@@ -19,11 +21,12 @@ struct TopicState {
 
   const std::string name;
   detail::Mutex mutex;
-  std::vector<std::shared_ptr<ChannelState>> channels;
-  std::vector<std::shared_ptr<ChannelState>> backlog;  // none or one: takes the messages while there is no channel
+  const std::shared_ptr<Sleepers> sleepers = std::make_shared<Sleepers>(0);
+  Channels channels;
+  Channels backlog;  // none or one: takes the messages while there is no channel
 
   /// Where a publish goes: the channels, or the backlog. Holds `mutex`.
-  std::vector<std::shared_ptr<ChannelState>>& targets();
+  Channels& targets();
 };
 
 /// The publishing side of the memory back end.
@@ -41,9 +44,12 @@ class MemoryTopic final : public BackendTopic {
 
  private:
   [[nodiscard]] Result<void> check_open() const;
-  Result<void> make_room(std::span<const std::shared_ptr<ChannelState>> targets, std::size_t count, Garbage& garbage);
+  Result<void> make_room(const Channels& targets, std::size_t count, Garbage& garbage);
+  bool publish_one(Outgoing& out);
+  Result<void> publish_all(std::span<Outgoing> batch);
+  void wake_sleepers();
   static bool take_over(const Outgoing& out, std::uint32_t channels) noexcept;
-  void add_delayed(std::span<const std::shared_ptr<ChannelState>> targets, std::span<const Outgoing> batch);
+  void add_delayed(const Channels& targets, std::span<const Outgoing> batch);
   [[nodiscard]] std::unexpected<Error> full(const ChannelState& channel) const;
 
   const std::shared_ptr<TopicState> state_;

@@ -59,7 +59,7 @@ Delivery WireChannel::read_delivery(Reader& in) {
   } else {
     delivery.attempts = sum_attempts(0, deliveries);
     delivery.message = malformed_envelope(frame, delivery.tag.slot);
-    delivery.malformed = std::make_unique<std::string>(std::move(message.error()));
+    delivery.malformed = std::make_shared<const std::string>(std::move(message.error()));
   }
   delivery.tag.attempts = delivery.attempts;
   const bool held = held_.put(delivery.tag, delivery.message->id());

@@ -14,6 +14,7 @@
 
 #include <lrpc/queue/clock.hpp>
 #include <lrpc/queue/config.hpp>
+#include <lrpc/queue/delivery.hpp>
 #include <lrpc/queue/envelope.hpp>
 #include <lrpc/queue/error.hpp>
 #include <lrpc/queue/hooks.hpp>
@@ -64,15 +65,6 @@ struct Capabilities {
 struct Outgoing {
   EnvelopePtr message;
   Duration delay{0};  ///< From now until it is due.
-};
-
-/// One hand-over of a message.
-struct Delivery {
-  EnvelopePtr message{};
-  DeliveryTag tag{};
-  int attempts = 0;            ///< This delivery's number (D6).
-  bool lease_expired = false;  ///< The previous delivery was handed out by this process and its lease ran out.
-  std::unique_ptr<std::string> malformed{};  ///< Set: the stored form was broken, and how (D13).
 };
 
 /// How a receive waits.

@@ -99,9 +99,7 @@ class Channel {
 
   /// Waits for a message. It must be settled within ack_timeout (or touched), else it is handed out again. `cancelled`
   /// when the token is triggered.
-  [[nodiscard]] Result<Message<T>> next(const std::stop_token& stop = {}) {
-    return take(std::nullopt, stop);
-  }
+  [[nodiscard]] Result<Message<T>> next(const std::stop_token& stop = {}) { return take(std::nullopt, stop); }
   /// As next, but gives `no_message` after `timeout`; 0 = only what is ready now.
   [[nodiscard]] Result<Message<T>> try_next(Duration timeout) { return take(timeout, {}); }
   /// Up to `max` messages: returns as soon as one is there, with what is ready then. `no_message` after `timeout`,
@@ -181,7 +179,7 @@ class Channel {
   Result<void> close() { return engine_->close(); }
 
  private:
-  static DeliveryTag tag(const Message<T>& message) noexcept { return detail::MessageAccess<T>::tag(message); }
+  static const DeliveryTag& tag(const Message<T>& message) noexcept { return detail::MessageAccess<T>::tag(message); }
   static std::vector<DeliveryTag> tags(std::span<const Message<T>> messages) {
     std::vector<DeliveryTag> result;
     result.reserve(messages.size());
@@ -191,12 +189,13 @@ class Channel {
   static std::function<std::string(std::size_t)> ids(std::span<const Message<T>> messages) {
     return [messages](std::size_t i) { return messages[i].id(); };
   }
-  Result<Message<T>> take(std::optional<Duration> timeout, const std::stop_token& stop) {
-    Delivery delivery;
-    if (auto result = engine_->next(delivery, timeout, stop); !result) {
-      return std::unexpected(std::move(result.error()));
+  Result<Message<T>> take(const std::optional<Duration>& timeout, const std::stop_token& stop) {
+    // Filled in where it is: it is not copied on its way.
+    Result<Message<T>> message = detail::MessageAccess<T>::make_empty(engine_->name());
+    if (auto got = engine_->next(detail::MessageAccess<T>::delivery(*message), timeout, stop); !got) {
+      message = std::unexpected(std::move(got.error()));
     }
-    return detail::MessageAccess<T>::make_result(std::move(delivery), engine_->name());
+    return message;
   }
 
   std::shared_ptr<detail::ChannelEngine> engine_;

@@ -88,6 +88,12 @@ struct Decision {
 [[nodiscard]] Decision decide_delivery(const ChannelPolicy& policy, const Envelope& message, int attempts,
                                        bool lease_expired, std::int64_t now_wall_s) noexcept;
 
+/// Whether decide_delivery says `deliver` without a closer look, as it does for nearly every message.
+[[nodiscard]] inline bool surely_delivered(const ChannelPolicy& policy, const Envelope& message, bool lease_expired,
+                                           std::int64_t now_wall_s) noexcept {
+  return !lease_expired && !policy.ttl_cap && (message.expires_at() == 0 || now_wall_s < message.expires_at());
+}
+
 /// The unix second at which the message expires in a channel with this cap; 0 = never (D12).
 [[nodiscard]] std::int64_t expiry_in_channel(const Envelope& message, std::optional<Duration> ttl_cap) noexcept;
 

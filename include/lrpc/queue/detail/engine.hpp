@@ -39,7 +39,7 @@ class SubscriptionEngine {
   SubscriptionEngine(const SubscriptionEngine&) = delete;
   SubscriptionEngine& operator=(const SubscriptionEngine&) = delete;
   virtual ~SubscriptionEngine() = default;
-  virtual Result<void> stop(std::optional<Duration> timeout) = 0;
+  virtual Result<void> stop(const std::optional<Duration>& timeout) = 0;
   virtual Result<void> wait(const std::stop_token& stop) = 0;
 };
 
@@ -52,22 +52,22 @@ class ChannelEngine {
 
   [[nodiscard]] virtual const std::string& name() const noexcept = 0;
   /// One message for next / try_next: without a timeout it waits for the stop token or close.
-  virtual Result<void> next(Delivery& out, std::optional<Duration> timeout, const std::stop_token& stop) = 0;
+  virtual Result<void> next(Delivery& out, const std::optional<Duration>& timeout, const std::stop_token& stop) = 0;
   virtual Result<std::vector<Delivery>> next_batch(std::size_t max, Duration timeout) = 0;
-  virtual Result<void> ack(DeliveryTag tag) = 0;
+  virtual Result<void> ack(const DeliveryTag& tag) = 0;
   virtual Result<void> ack_id(std::string_view id) = 0;
   /// `id_of(i)` is called only for the error text and the accepted list.
   virtual Result<void> ack_many(std::span<const DeliveryTag> tags,
                                 const std::function<std::string(std::size_t)>& id_of) = 0;
-  virtual Result<void> nack(DeliveryTag tag, const NackOptions& options) = 0;
+  virtual Result<void> nack(const DeliveryTag& tag, const NackOptions& options) = 0;
   virtual Result<void> nack_id(std::string_view id, const NackOptions& options) = 0;
   virtual Result<void> nack_many(std::span<const DeliveryTag> tags,
                                  const std::function<std::string(std::size_t)>& id_of, const NackOptions& options) = 0;
-  virtual Result<void> touch(DeliveryTag tag, std::optional<Duration> lease) = 0;
-  virtual Result<void> touch_id(std::string_view id, std::optional<Duration> lease) = 0;
+  virtual Result<void> touch(const DeliveryTag& tag, const std::optional<Duration>& lease) = 0;
+  virtual Result<void> touch_id(std::string_view id, const std::optional<Duration>& lease) = 0;
   virtual Result<void> touch_many(std::span<const DeliveryTag> tags,
                                   const std::function<std::string(std::size_t)>& id_of,
-                                  std::optional<Duration> lease) = 0;
+                                  const std::optional<Duration>& lease) = 0;
   virtual Result<std::shared_ptr<SubscriptionEngine>> subscribe(AnyHandler handler) = 0;
 
   virtual Result<std::int64_t> depth() = 0;
@@ -120,17 +120,18 @@ class QueueEngine {
 template <class T>
 struct MessageAccess {
   static Message<T> make(Delivery&& delivery, const std::string& channel) {
-    return Message<T>(MessageKey{}, std::move(delivery.message), delivery.tag, delivery.attempts, channel);
+    return Message<T>(MessageKey{}, std::move(delivery), channel);
   }
-  static Result<Message<T>> make_result(Delivery&& delivery, const std::string& channel) {
-    return Result<Message<T>>(std::in_place, MessageKey{}, std::move(delivery.message), delivery.tag,
-                              delivery.attempts, channel);
+  /// A message for `delivery(message)` to be filled in.
+  static Result<Message<T>> make_empty(const std::string& channel) {
+    return Result<Message<T>>(std::in_place, MessageKey{}, Delivery{}, channel);
   }
+  static Delivery& delivery(Message<T>& message) noexcept { return message.delivery_; }
   static Message<T> make(EnvelopePtr envelope, int attempts, const std::string& channel) {
-    return Message<T>(MessageKey{}, std::move(envelope), DeliveryTag{}, attempts, channel);
+    return Message<T>(MessageKey{}, Delivery{.message = std::move(envelope), .attempts = attempts}, channel);
   }
-  static EnvelopePtr take_envelope(Message<T>&& message) { return std::move(message.envelope_); }
-  static DeliveryTag tag(const Message<T>& message) noexcept { return message.tag_; }
+  static EnvelopePtr take_envelope(Message<T>&& message) { return std::move(message.delivery_.message); }
+  static const DeliveryTag& tag(const Message<T>& message) noexcept { return message.delivery_.tag; }
 };
 
 }  // namespace lrpc::queue::detail
