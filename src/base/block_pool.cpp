@@ -23,9 +23,7 @@ namespace lrpc::queue::detail {
 
 #if defined(LRPC_QUEUE_NO_POOL)
 
-void* allocate_block(std::size_t size) {
-  return ::operator new(size, std::align_val_t(kBlockAlignment));
-}
+void* allocate_block(std::size_t size) { return ::operator new(size, std::align_val_t(kBlockAlignment)); }
 void free_block(void* block, std::size_t /*size*/) noexcept {
   ::operator delete(block, std::align_val_t(kBlockAlignment));
 }
@@ -296,7 +294,8 @@ void* allocate_block(std::size_t size) {
   const std::size_t size_class = class_of(size);
   Magazine& magazine = magazines[size_class];
   Block* block = magazine.head;
-  if (block == nullptr) [[unlikely]] return allocate_slowly(size_class);
+  if (block == nullptr) [[unlikely]]
+    return allocate_slowly(size_class);
   magazine.head = block->next;
   --magazine.count;
   return block;

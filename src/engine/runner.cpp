@@ -117,7 +117,7 @@ void Runner::work(Workers::iterator me) {
     if (!stopping_ && !ready_.empty() && may_run) {
       Item item = std::move(ready_.front());
       ready_.pop_front();
-      run(lock, *me, std::move(item));
+      run(lock, *me, item);
     } else if (stopping_) {
       break;
     } else if (can_fetch()) {
@@ -145,61 +145,71 @@ void Runner::work(Workers::iterator me) {
   lock.unlock();
 }
 
-void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item item) {
+void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item& item) {
+  const Context& context = *core_->context;
+  const Instant now = context.clock->coarse();
   me.busy = true;
   me.given_up.store(false, std::memory_order_relaxed);
   me.tag = item.delivery.tag;
-  const Instant now = core_->context->clock->coarse();
   me.started_tick = now.tick_ms;
-  if (!item.key.empty()) {
-    me.key = item.key;
+  const bool keyed = !item.key().empty();
+  if (keyed) {
+    me.key = item.key();
     me.message = item.delivery.message;
   }
   ++active_;
   ++runs_;
   const bool timed = speed_ != Speed::fast || runs_ % 16 == 0;
   ensure_progress();
-  if (core_->policy().handler_timeout.count() > 0 || core_->context->capabilities.renew_leases) wake_timekeeper();
+  time_handler();
   lock.unlock();
 
   std::chrono::nanoseconds took{-1};
   // It may have expired while it waited here, which happens at whole seconds.
-  const bool runs =
-      item.again ? ready_again(item) : item.admitted_s == now.wall_s() || core_->admit({&item.delivery, 1}, now) == 1;
-  const bool held_anew = !runs && item.key.empty();
-  if (item.again && runs) {
+  Admitted admitted = Admitted::yes;
+  if (item.again) {
+    admitted = admit_again(item);
     const std::lock_guard inner(mutex_);
     me.tag = item.delivery.tag;
+  } else if (item.admitted_s != now.wall_s() && core_->admit({&item.delivery, 1}, now) == 0) {
+    admitted = Admitted::no;
   }
-  if (runs) {
+  if (admitted == Admitted::yes) {
     core_->count_delivered({&item.delivery, 1});
-    const bool clocked = timed || core_->context->config.observer != nullptr;
+    const bool clocked = timed || context.config.observer != nullptr;
     const SteadyTime begin = clocked ? std::chrono::steady_clock::now() : SteadyTime{};
     current_runner = this;
     current_worker = &me;
     in_user_code() = true;
+    me.handling.store(true, std::memory_order_relaxed);
     Result<ProcessRsp> result = call_handler(std::move(item.delivery));
+    me.handling.store(false, std::memory_order_relaxed);
     in_user_code() = false;
     current_runner = nullptr;
     current_worker = nullptr;
     if (clocked) took = std::chrono::steady_clock::now() - begin;
-    core_->context->observe([&](Observer& o) {
+    context.observe([&](Observer& o) {
       o.handled(core_->topic, core_->name, result.has_value() && !result->retry && !result->dead_letter, took);
     });
-    finish(me, item, std::move(result));
+    finish(me, std::move(result));
   }
 
   lock.lock();
   if (timed && took.count() >= 0) measure(took);
-  if (!me.key.empty() && !held_anew) release_key(me.key);  // still set: neither held nor timed out
   me.busy = false;
-  me.key.clear();
-  EnvelopePtr last = std::move(me.message);
   --active_;
-  if (settle_.retry_at() != SteadyTime::max()) wake_timekeeper();
-  if (me.after || last) {
+  if (settle_.retries()) wake_timekeeper();
+  std::optional<Settlement> back;
+  if (keyed) {
+    if (me.retry) back = hold_until(*std::exchange(me.retry, std::nullopt));
+    if (!me.key.empty() && admitted != Admitted::later) release_key(me.key);  // still set: neither held nor timed out
+    me.key.clear();
+  }
+  if (me.after || me.message) {
+    EnvelopePtr last = std::move(me.message);
     auto after = std::exchange(me.after, nullptr);
     lock.unlock();
+    if (back) settle_.settle(std::move(*back));
     if (after) after();
     after = nullptr;  // what it holds is released without the lock, too, and so is a body
     last = EnvelopePtr{};
@@ -229,33 +239,33 @@ Result<ProcessRsp> Runner::intercept(std::size_t index, const HandleCall& call, 
 }
 
 // Stores the outcome of a handler, without the lock.
-void Runner::finish(const Worker& me, const Item& item, Result<ProcessRsp> result) {
+void Runner::finish(const Worker& me, Result<ProcessRsp>&& result) {
   // Set by the timekeeper or by stop, who have settled the delivery then. Should that happen right after this look, the
   // second settlement of the two finds nothing to settle.
   if (me.given_up.load(std::memory_order_acquire)) return;
   if (!result) {
-    settle_failure(item, {}, std::move(result.error().message), true);
+    settle_failure(me, {}, std::move(result.error().message), true);
   } else if (result->dead_letter) {
-    settle_failure(item, {.reject = true}, std::move(result->reason), false);
+    settle_failure(me, {.reject = true}, std::move(result->reason), false);
   } else if (result->retry || result->retry_after) {
     const Failure failure{
         .delay = result->retry_after ? std::optional(std::max(Duration(0), *result->retry_after)) : std::nullopt,
         .skip_attempts = result->skip_attempts};
-    settle_failure(item, failure, std::move(result->reason), !failure.delay || *failure.delay <= kLongestHold);
+    settle_failure(me, failure, std::move(result->reason), !failure.delay || *failure.delay <= kLongestHold);
   } else {
-    settle_.ack(item.delivery.tag);
+    settle_.ack(me.tag);
   }
 }
 
 // Settles a failed delivery. A keyed one that is to be retried stays here, so that the later ones of its key wait (D8).
-void Runner::settle_failure(const Item& item, const Failure& failure, std::string error, bool may_hold) {
-  Settlement settlement = core_->settlement_for(item.delivery.tag, failure, std::move(error));
-  const bool keyed = settlement.action == Settlement::Action::retry && !item.key.empty();
-  if (keyed && may_hold && hold(item.delivery.tag, settlement)) return;
+void Runner::settle_failure(const Worker& me, const Failure& failure, std::string error, bool may_hold) {
+  Settlement settlement = core_->settlement_for(me.tag, failure, std::move(error));
+  if (settlement.action == Settlement::Action::retry && may_hold && me.message && hold(me.tag, settlement)) return;
   settle_.settle(std::move(settlement));
 }
 
-bool Runner::hold(const DeliveryTag& tag, const Settlement& retry) {
+bool Runner::hold(const DeliveryTag& of, const Settlement& retry) {
+  const DeliveryTag tag = of;
   std::string key;
   EnvelopePtr message;
   {
@@ -267,21 +277,32 @@ bool Runner::hold(const DeliveryTag& tag, const Settlement& retry) {
     message = mine->message;
   }
   Item item{.delivery = {.message = std::move(message), .tag = tag, .attempts = tag.attempts},
-            .key = std::move(key),
             .again = true,
-            .keep = Settlement{.tag = tag, .action = Settlement::Action::keep, .count_attempt = retry.count_attempt}};
+            .keep = std::make_unique<Settlement>(
+                Settlement{.tag = tag, .action = Settlement::Action::keep, .count_attempt = retry.count_attempt})};
   if (tell_keep(item) == Kept::lost) {
     const std::lock_guard lock(mutex_);
     const auto mine = std::ranges::find_if(workers_, [&](const Worker& w) { return w.busy && w.tag == tag; });
     if (mine != workers_.end()) {
-      mine->key = std::move(item.key);  // the handler still runs: the next of its key waits for its end
+      mine->key = std::move(key);  // the handler still runs: the next of its key waits for its end
     } else {
-      release_key(item.key);
+      release_key(key);
       ensure_helper();
     }
     return false;
   }
-  hold_until(std::move(item), retry.delay);
+  Held held{.due = due_after(retry.delay), .item = std::move(item)};
+  std::optional<Settlement> back;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto mine = std::ranges::find_if(workers_, [&](const Worker& w) { return w.busy && w.tag == tag; });
+    if (mine != workers_.end() && mine->handling.load(std::memory_order_relaxed) && !mine->given_up && !stopping_) {
+      mine->retry = std::move(held);  // not beside the handler that has asked for it
+    } else {
+      back = hold_until(std::move(held));
+    }
+  }
+  if (back) settle_.settle(std::move(*back));
   return true;
 }
 
@@ -303,39 +324,47 @@ Runner::Kept Runner::tell_keep(Item& item) {
   return Kept::yes;
 }
 
-void Runner::hold_until(Item item, Duration delay) {
-  const std::int64_t due = core_->context->clock->now().tick_ms + delay.count();
-  {
-    const std::lock_guard lock(mutex_);
-    if (!stopping_) {
-      held_.emplace(due, std::move(item));
-      wake_timekeeper();
-      return;
-    }
-  }
-  // The hold is over before it began. A `keep` that was stored has counted the attempt.
-  settle_.settle(Settlement{
-      .tag = item.delivery.tag, .action = Settlement::Action::give_back, .count_attempt = item.keep.has_value()});
+std::int64_t Runner::due_after(Duration delay) const { return core_->context->clock->now().tick_ms + delay.count(); }
+
+// With the lock. What it returns is to be settled without it: the hold is over before it began.
+std::optional<Settlement> Runner::hold_until(Held held) {
+  if (stopping_) return give_back(held.item);
+  held_.emplace(held.due, std::move(held.item));
+  wake_timekeeper();
+  return std::nullopt;
+}
+
+// A held retry's failed delivery counts; a `keep` that was stored has counted the next one already.
+Settlement Runner::give_back(const Item& item) {
+  return {.tag = item.delivery.tag, .action = Settlement::Action::give_back, .count_attempt = item.keep != nullptr};
 }
 
 // Whether a held retry may run now: the back end knows of it and it has not expired. If not it is settled, or held
 // anew.
-bool Runner::ready_again(Item& item) {
+Runner::Admitted Runner::admit_again(Item& item) {
   if (item.keep) {
     switch (tell_keep(item)) {
       case Kept::later: {
         constexpr Duration kPause{100};
-        Item waiting = std::exchange(item, Item{});
-        hold_until(std::move(waiting), kPause);
-        return false;
+        const DeliveryTag tag = item.delivery.tag;
+        Held held{.due = due_after(kPause), .item = std::exchange(item, Item{})};
+        item.delivery.tag = tag;
+        std::unique_lock lock(mutex_);
+        std::optional<Settlement> back = hold_until(std::move(held));
+        lock.unlock();
+        if (back) settle_.settle(std::move(*back));
+        return Admitted::later;
       }
       case Kept::lost:
-        return false;
+        return Admitted::no;
       case Kept::yes:
         break;
     }
   }
-  return core_->admit({&item.delivery, 1}, core_->context->clock->coarse()) == 1;
+  const DeliveryTag tag = item.delivery.tag;
+  const bool yes = core_->admit({&item.delivery, 1}, core_->context->clock->coarse()) == 1;
+  item.delivery.tag = tag;
+  return yes ? Admitted::yes : Admitted::no;
 }
 
 // The next of a key may run.

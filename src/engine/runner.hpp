@@ -64,10 +64,17 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
  private:
   struct Item {
     Delivery delivery{};
-    std::int64_t admitted_s = 0;       // the second at which it had not expired
-    std::string key{};                 // empty = no order to keep
-    bool again = false;                // a held retry: must be admitted anew
-    std::optional<Settlement> keep{};  // of a held retry: what the back end could not be told yet
+    std::int64_t admitted_s = 0;         // the second at which it had not expired
+    bool again = false;                  // a held retry: must be admitted anew
+    std::unique_ptr<Settlement> keep{};  // of a held retry: what the back end could not be told yet
+
+    /// Empty = no order to keep.
+    [[nodiscard]] const std::string& key() const noexcept { return delivery.message->key(); }
+  };
+  /// A keyed retry that waits here for its time (D8).
+  struct Held {
+    std::int64_t due = 0;
+    Item item{};
   };
   /// The order of one key: one item is out (running, ready to run or held), the later ones wait.
   struct KeyLine {
@@ -76,6 +83,8 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   struct Worker {
     std::thread thread;
     bool busy = false;                  // in the handler
+    std::atomic<bool> handling{false};  // the handler has not returned
+    std::optional<Held> retry{};        // to be held once it has
     std::atomic<bool> given_up{false};  // handler_timeout or stop: the outcome is decided, the result ignored
     DeliveryTag tag{};
     EnvelopePtr message{};  // only of keyed items
@@ -88,15 +97,18 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
 
   // workers (runner.cpp)
   void work(Workers::iterator me);
-  void run(std::unique_lock<std::mutex>& lock, Worker& me, Item item);
+  void run(std::unique_lock<std::mutex>& lock, Worker& me, Item& item);
   Result<ProcessRsp> call_handler(Delivery&& delivery);
   Result<ProcessRsp> intercept(std::size_t index, const HandleCall& call, EnvelopePtr& message, Delivery& delivery);
-  void finish(const Worker& me, const Item& item, Result<ProcessRsp> result);
-  void settle_failure(const Item& item, const Failure& failure, std::string error, bool may_hold);
+  void finish(const Worker& me, Result<ProcessRsp>&& result);
+  void settle_failure(const Worker& me, const Failure& failure, std::string error, bool may_hold);
   enum class Kept : std::uint8_t { yes, later, lost };
   Kept tell_keep(Item& item);
-  [[nodiscard]] bool ready_again(Item& item);
-  void hold_until(Item item, Duration delay);
+  enum class Admitted : std::uint8_t { yes, later, no };
+  [[nodiscard]] Admitted admit_again(Item& item);
+  [[nodiscard]] std::int64_t due_after(Duration delay) const;
+  [[nodiscard]] std::optional<Settlement> hold_until(Held held);
+  [[nodiscard]] static Settlement give_back(const Item& item);
   void release_key(const std::string& key);
   void measure(std::chrono::nanoseconds took) noexcept;
   void ensure_helper();
@@ -108,18 +120,24 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   void fetch(std::unique_lock<std::mutex>& lock);
   void enqueue(Delivery&& delivery, Instant now);
   void fetch_failed(std::unique_lock<std::mutex>& lock, Error error);
-  [[nodiscard]] std::vector<Settlement> take_unseen();
+  /// Items taken away; their bodies must be released without the lock.
+  struct Unseen {
+    std::vector<Settlement> back{};
+    std::vector<EnvelopePtr> messages{};
+  };
+  [[nodiscard]] Unseen take_unseen();
 
   // time (runner_time.cpp)
   void keep_time();
   void wake_timekeeper();
+  void time_handler();
   void time_step(std::unique_lock<std::mutex>& lock);
   void release_held(std::int64_t now_tick);
   [[nodiscard]] std::vector<Settlement> expire_handlers(std::int64_t now_tick);
   void renew_leases(std::unique_lock<std::mutex>& lock, Instant now);
-  void forget_lost(std::span<const DeliveryTag> lost);
+  [[nodiscard]] std::vector<EnvelopePtr> forget_lost(std::span<const DeliveryTag> lost);
   [[nodiscard]] bool stranded() const;
-  [[nodiscard]] SteadyTime next_step(Instant now) const;
+  [[nodiscard]] SteadyTime next_step(Instant now);
 
   // the end (runner_stop.cpp)
   void join_threads(std::unique_lock<std::mutex>& lock);
@@ -152,6 +170,7 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   bool stopping_ = false;
   bool timekeeper_on_ = false;
   bool time_requested_ = false;  // the timekeeper must look again
+  bool timing_ = false;          // the timekeeper looks before the first handler_timeout of those running
   bool watching_ = false;        // look every millisecond for work that is stuck
   bool quit_ = false;            // the timekeeper must end
   std::uint64_t runs_ = 0;       // handlers started

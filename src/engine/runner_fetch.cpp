@@ -53,18 +53,17 @@ void Runner::fetch(std::unique_lock<std::mutex>& lock) {
     return;
   }
   for (std::size_t i = 0; i < kept; ++i) enqueue(std::move(buffer_[i]), now);
-  if (kept > 0 && core_->context->capabilities.renew_leases) wake_timekeeper();
+  if (kept > 0 && core_->context->capabilities.renew_leases && renew_at_tick_ == 0) wake_timekeeper();
 }
 
 void Runner::enqueue(Delivery&& delivery, Instant now) {
   Item item{.delivery = std::move(delivery), .admitted_s = now.wall_s()};
-  const std::string& key = item.delivery.message->key();
+  const std::string& key = item.key();
   if (key.empty()) {
     ready_.push_back(std::move(item));
     return;
   }
-  item.key = key;
-  const auto [line, first] = keys_.try_emplace(item.key);
+  const auto [line, first] = keys_.try_emplace(key);
   if (first) {
     ready_.push_back(std::move(item));
   } else {
@@ -79,9 +78,12 @@ void Runner::fetch_failed(std::unique_lock<std::mutex>& lock, Error error) {
   if (over) {
     // Closed or deleted: what was fetched is not ours any more.
     stopping_ = true;
-    static_cast<void>(take_unseen());
+    Unseen unseen = take_unseen();
     idle_.notify_all();
     ended_cv_.notify_all();
+    lock.unlock();
+    unseen = Unseen{};
+    lock.lock();
     return;
   }
   if (fetch_failures_++ % 10 == 0) core_->context->log(LogLevel::warning, explained.message + "; trying again");
@@ -94,21 +96,24 @@ void Runner::fetch_failed(std::unique_lock<std::mutex>& lock, Error error) {
 }
 
 // Takes everything that no handler has seen, and the held retries.
-std::vector<Settlement> Runner::take_unseen() {
-  std::vector<Settlement> back;
+Runner::Unseen Runner::take_unseen() {
+  Unseen unseen;
   const auto add = [&](const Item& item) {
-    // A held retry's failed delivery counts; `keep`, once stored, has counted the next one already.
-    back.push_back(
-        {.tag = item.delivery.tag, .action = Settlement::Action::give_back, .count_attempt = item.keep.has_value()});
+    unseen.back.push_back(give_back(item));
+    unseen.messages.push_back(item.delivery.message);
   };
   for (const Item& item : ready_) add(item);
   for (const auto& [due, item] : held_) add(item);
   for (const auto& [key, line] : keys_) std::ranges::for_each(line.waiting, add);
+  for (Worker& worker : workers_) {
+    if (worker.retry) add(worker.retry->item);
+    worker.retry.reset();
+  }
   ready_.clear();
   held_.clear();
   keys_.clear();
   key_waiting_ = 0;
-  return back;
+  return unseen;
 }
 
 }  // namespace lrpc::queue::detail

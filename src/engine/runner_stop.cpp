@@ -39,17 +39,17 @@ Result<void> Runner::wait(const std::stop_token& stop) {
 }
 
 void Runner::begin_stop() {
-  std::vector<Settlement> back;
+  Unseen unseen;
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
     stopping_ = true;
-    back = take_unseen();
+    unseen = take_unseen();
     idle_.notify_all();
     ended_cv_.notify_all();
   }
   fetch_stop_.request_stop();
-  settle_.settle(std::move(back));
+  settle_.settle(std::move(unseen.back));
 }
 
 bool Runner::await_stop(SteadyTime deadline) {

@@ -21,6 +21,14 @@ void Runner::wake_timekeeper() {
   }
 }
 
+// A handler starts. The timekeeper needs to hear of it only if it does not look in time anyway: it looks when the first
+// of those that ran before runs out of time, and when the leases are to be renewed.
+void Runner::time_handler() {
+  const bool timed = core_->policy().handler_timeout.count() > 0 && !timing_;
+  const bool renewed = core_->context->capabilities.renew_leases && renew_at_tick_ == 0;
+  if (timed || renewed) wake_timekeeper();
+}
+
 void Runner::keep_time() {
   std::unique_lock lock(mutex_);
   const auto requested = [this] { return quit_ || time_requested_; };
@@ -79,6 +87,10 @@ std::vector<Settlement> Runner::expire_handlers(std::int64_t now_tick) {
   for (Worker& worker : workers_) {
     if (!worker.busy || worker.given_up || now_tick < worker.started_tick + limit.count()) continue;
     worker.given_up = true;
+    if (worker.retry) {
+      held_.emplace(worker.retry->due, std::move(worker.retry->item));
+      worker.retry.reset();
+    }
     expired.push_back(core_->settlement_for(
         worker.tag, {}, "the handler ran longer than handler_timeout (" + std::to_string(limit.count()) + " ms)"));
     if (!worker.key.empty()) {
@@ -94,7 +106,7 @@ std::vector<Settlement> Runner::expire_handlers(std::int64_t now_tick) {
 void Runner::renew_leases(std::unique_lock<std::mutex>& lock, Instant now) {
   std::vector<DeliveryTag> tags = settle_.pending();
   for (const Worker& worker : workers_) {
-    if (worker.busy && !worker.given_up) tags.push_back(worker.tag);
+    if (worker.busy && !worker.given_up) tags.push_back(worker.retry ? worker.retry->item.delivery.tag : worker.tag);
   }
   for (const Item& item : ready_) tags.push_back(item.delivery.tag);
   for (const auto& [due, item] : held_) tags.push_back(item.delivery.tag);
@@ -122,38 +134,52 @@ void Runner::renew_leases(std::unique_lock<std::mutex>& lock, Instant now) {
   }
   lock.lock();
   if (!result) renew_at_tick_ = now.tick_ms + std::max<std::int64_t>(lease.count() / 10, 1);
-  if (!lost.empty()) forget_lost(lost);
+  if (lost.empty()) return;
+  std::vector<EnvelopePtr> forgotten = forget_lost(lost);
+  lock.unlock();
+  forgotten.clear();
+  lock.lock();
 }
 
 // What no handler has seen and is not ours any more must not be handled here. (What is not found was settled or started
 // meanwhile.)
-void Runner::forget_lost(std::span<const DeliveryTag> lost) {
-  const auto is_lost = [&](const Item& item) { return std::ranges::find(lost, item.delivery.tag) != lost.end(); };
-  for (auto& [key, line] : keys_) {
-    key_waiting_ -= std::erase_if(line.waiting, is_lost);
-  }
-  std::vector<std::string> freed;
+std::vector<EnvelopePtr> Runner::forget_lost(std::span<const DeliveryTag> lost) {
+  std::vector<EnvelopePtr> forgotten;  // the caller releases them without the lock
   const auto drop = [&](const Item& item) {
-    if (!is_lost(item)) return false;
-    if (!item.key.empty()) freed.push_back(item.key);
+    if (std::ranges::find(lost, item.delivery.tag) == lost.end()) return false;
+    forgotten.push_back(item.delivery.message);
     return true;
   };
+  for (auto& [key, line] : keys_) {
+    key_waiting_ -= std::erase_if(line.waiting, drop);
+  }
+  const std::size_t waiting = forgotten.size();
+  for (Worker& worker : workers_) {
+    if (worker.retry && drop(worker.retry->item)) worker.retry.reset();
+  }
   std::erase_if(ready_, drop);
   std::erase_if(held_, [&](const auto& entry) { return drop(entry.second); });
-  for (const std::string& key : freed) release_key(key);
-  if (!freed.empty()) ensure_helper();
+  // The next of their keys may run.
+  for (std::size_t i = waiting; i < forgotten.size(); ++i) {
+    if (!forgotten[i]->key().empty()) release_key(forgotten[i]->key());
+  }
+  ensure_helper();
+  return forgotten;
 }
 
-SteadyTime Runner::next_step(Instant now) const {
+SteadyTime Runner::next_step(Instant now) {
   const Clock& clock = *core_->context->clock;
   SteadyTime at = settle_.retry_at();
   if (watching_) at = std::min(at, std::chrono::steady_clock::now() + Duration(1));
   if (!held_.empty()) at = std::min(at, clock.real(held_.begin()->first));
   if (renew_at_tick_ != 0) at = std::min(at, clock.real(std::max(renew_at_tick_, now.tick_ms + 1)));
   const Duration limit = core_->policy().handler_timeout;
+  timing_ = false;
   if (limit.count() > 0) {
     for (const Worker& worker : workers_) {
-      if (worker.busy && !worker.given_up) at = std::min(at, clock.real(worker.started_tick + limit.count()));
+      if (!worker.busy || worker.given_up) continue;
+      timing_ = true;
+      at = std::min(at, clock.real(worker.started_tick + limit.count()));
     }
   }
   return at;

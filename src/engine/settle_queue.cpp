@@ -40,6 +40,7 @@ void SettleQueue::retry() {
   {
     const std::lock_guard lock(mutex_);
     retry_at_ = SteadyTime::max();
+    retries_.store(false, std::memory_order_release);
   }
   flush();
 }
@@ -80,6 +81,7 @@ void SettleQueue::flush() {
       const int doublings = std::min(failures_++, 5);
       const double wait_ms = (50 << doublings) * (0.5 + random_unit());
       retry_at_ = std::chrono::steady_clock::now() + Duration(static_cast<std::int64_t>(wait_ms));
+      retries_.store(true, std::memory_order_release);
     }
   }
   flushing_ = false;

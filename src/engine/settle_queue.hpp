@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -25,6 +26,8 @@ class SettleQueue {
 
   /// When `retry` should be called; SteadyTime::max() when nothing waits for it.
   [[nodiscard]] SteadyTime retry_at() const;
+  /// Whether something waits for `retry`, without a lock.
+  [[nodiscard]] bool retries() const noexcept { return retries_.load(std::memory_order_acquire); }
   void retry();
   /// The deliveries whose outcome has not arrived yet: their leases must be renewed.
   [[nodiscard]] std::vector<DeliveryTag> pending() const;
@@ -43,6 +46,7 @@ class SettleQueue {
   bool flushing_ = false;
   int failures_ = 0;
   SteadyTime retry_at_ = SteadyTime::max();
+  std::atomic<bool> retries_{false};  // retry_at_ is set
 };
 
 }  // namespace lrpc::queue::detail

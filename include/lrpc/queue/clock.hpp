@@ -37,8 +37,8 @@ class Clock {
   [[nodiscard]] virtual Instant now() const noexcept = 0;
   /// As `now`, but may lag by a scheduler tick (at most 10 ms) when that is cheaper. Never ahead of `now`.
   [[nodiscard]] virtual Instant coarse() const noexcept { return now(); }
-  /// What `now` cuts off: 1 ms for a clock that runs, 0 for one that steps by whole milliseconds. A wait is made so much
-  /// longer, so as never to end early.
+  /// What `now` cuts off: 1 ms for a clock that runs, 0 for one that steps by whole milliseconds. A wait is made so
+  /// much longer, so as never to end early.
   [[nodiscard]] virtual Duration granularity() const noexcept { return Duration(0); }
   /// How many milliseconds `coarse` may lag behind `now`.
   [[nodiscard]] virtual std::int64_t coarse_lag_ms() const noexcept { return 0; }
