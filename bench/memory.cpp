@@ -1,7 +1,6 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 // Memory of a full queue and after it was drained.
 
-#include <malloc.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -24,11 +23,6 @@ double resident_bytes() {
   double resident = 0;
   if (!(file >> total >> resident)) die("cannot read /proc/self/statm");
   return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
-}
-
-double malloc_bytes() {
-  const auto info = mallinfo2();
-  return static_cast<double>(info.uordblks + info.hblkhd);
 }
 
 void drain(Channel<Body>& channel, std::size_t count) {
@@ -58,15 +52,12 @@ Reading burst(std::size_t messages, std::size_t channels, bool threads) {
   publish(1'000);
   drain_all(1'000);
   const double start = resident_bytes();
-  const double start_malloc = malloc_bytes();
   publish(messages);
   const double copies = static_cast<double>(messages * channels);
   const double bodies = static_cast<double>(messages * sizeof(Body));
   const double full = (resident_bytes() - start - bodies) / copies;
-  const double full_malloc = (malloc_bytes() - start_malloc - bodies) / copies;
   drain_all(messages);
-  return {
-      {kValue, full}, {"malloc", full_malloc}, {"start_mib", start / kMebi}, {"drained_mib", resident_bytes() / kMebi}};
+  return {{kValue, full}, {"start_mib", start / kMebi}, {"drained_mib", resident_bytes() / kMebi}};
 }
 
 }  // namespace
@@ -87,9 +78,6 @@ Group memory_group(const Scale& scale) {
                  .unit = Unit::bytes,
                  .measured = {"memory/four_channels"},
                  .target = at_most(0, 160)},
-                {.title = "for information: one channel, by malloc's own count",
-                 .unit = Unit::bytes,
-                 .measured = {"memory/one_channel", "malloc"}},
                 {.title = "RSS after draining a million, one thread, vs the start",
                  .unit = Unit::mebibytes,
                  .measured = {"memory/one_channel", "drained_mib"},

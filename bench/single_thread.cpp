@@ -20,10 +20,8 @@ Reading ours_single(std::size_t messages) {
   Rig rig;
   const auto pass = [&](std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-      must(rig.topic().pub(Body{.sequence = static_cast<std::uint32_t>(i)}));
-      auto message = must(rig.channel().next());
-      benchmark::DoNotOptimize(message.body().sequence);
-      must(rig.channel().ack(message));
+      check(rig.topic().pub(Body{.sequence = static_cast<std::uint32_t>(i)}));
+      take_and_ack(rig.channel());
     }
   };
   return {{kValue, time_of_one(messages, pass)}};
@@ -36,11 +34,11 @@ Reading ours_batch(std::size_t messages) {
     for (std::size_t i = 0; i < batches; ++i) {
       std::vector<Body> bodies(kBatch);
       for (Body& body : bodies) body.sequence = sequence++;
-      must(rig.topic().pub_batch(std::move(bodies)));
+      check(rig.topic().pub_batch(std::move(bodies)));
       for (std::size_t taken = 0; taken < kBatch;) {
         const auto list = must(rig.channel().next_batch(kBatch, std::chrono::seconds(1)));
         for (const auto& message : list) benchmark::DoNotOptimize(message.body().sequence);
-        must(rig.channel().ack(list));
+        check(rig.channel().ack(list));
         taken += list.size();
       }
     }

@@ -122,6 +122,26 @@ void publish_interceptor_refuses(Context& ctx) {
   expect_ok(s.topic.pub(1));
 }
 
+void publish_interceptor_tries_again(Context& ctx) {
+  auto one = std::make_shared<Functions>();
+  one->on_publish = [](const PublishCall& call, const auto& next) {
+    Result<void> first = next();
+    EXPECT_NE(call.messages.front().template body<int>(), nullptr) << "the message is gone after the first try";
+    return first ? next() : first;
+  };
+  auto s = ctx.setup<int>({}, {}, {.interceptors = {one}});
+  const auto id = must(s.topic.pub(7, {.key = "k", .headers = {{"h", "v"}}}));
+  for (int i = 0; i < 2; ++i) {
+    const auto message = ctx.receive(s.channel);
+    EXPECT_EQ(message.body(), 7);
+    EXPECT_EQ(message.id(), id);
+    EXPECT_EQ(message.key(), "k");
+    EXPECT_EQ(message.headers(), (Headers{{"h", "v"}}));
+    expect_ok(s.channel.ack(message));
+  }
+  ctx.expect_nothing(s.channel);
+}
+
 void handle_interceptor_changes_the_message(Context& ctx) {
   Collector<Text> seen(ctx.patience());
   auto one = std::make_shared<Functions>();
@@ -308,6 +328,7 @@ constexpr TestCase kTests[] = {
     {"API_publish_interceptor_sees_the_messages", "API_interceptors", {}, publish_call_shows_the_messages},
     {"API_publish_interceptor_sets_headers", "API_interceptors", {}, publish_interceptor_sets_headers},
     {"API_publish_interceptor_refuses_or_throws", "API_interceptors", {}, publish_interceptor_refuses},
+    {"API_interceptor_may_publish_again", "API_interceptors", {}, publish_interceptor_tries_again},
     {"API_handle_interceptor_changes_only_what_the_handler_sees",
      "API_interceptors",
      {},

@@ -211,6 +211,34 @@ void handler_nack_holds_its_key(Context& ctx) {
   EXPECT_TRUE(drained(ctx, s.channel));
 }
 
+void own_nack_waits_for_the_handler(Context& ctx) {
+  Gate gate(ctx.patience());
+  Collector<Text> begun(ctx.patience());
+  std::atomic<int> beside{0};
+  std::atomic<int> running{0};
+  auto s = ctx.setup<Text>({.max_in_flight = 4});
+  const OpenAtExit opener(gate);
+  pub(s.topic, "a1", "a");
+  pub(s.topic, "a2", "a");
+  must(s.channel.subscribe([&](Message<Text>& m) {
+    if (running.fetch_add(1) != 0) ++beside;
+    begun.add(m.body());
+    if (m.attempts() == 1 && m.body() == "a1") {
+      expect_ok(s.channel.nack(m, {.delay = Duration(0)}));
+      gate.pass();  // the retry is due, but this handler still runs
+    }
+    --running;
+  }));
+  EXPECT_TRUE(gate.wait_for_entered(1));
+  Context::wait_a_moment();
+  EXPECT_EQ(begun.items(), Texts{"a1"});
+  gate.open();
+  EXPECT_TRUE(begun.wait_for(3));
+  EXPECT_EQ(begun.items(), (Texts{"a1", "a1", "a2"}));
+  EXPECT_EQ(beside, 0);
+  EXPECT_TRUE(drained(ctx, s.channel));
+}
+
 void handler_timeout_ends_the_hold(Context& ctx) {
   Gate gate(ctx.patience());
   Collector<Text> handled(ctx.patience());
@@ -318,6 +346,7 @@ constexpr TestCase kTests[] = {
     {"D8_explicit_delay_over_a_minute_ends_the_hold", "D8", kTimed, delay_over_a_minute_ends_the_hold},
     {"D8_dead_letter_ends_the_hold", "D8 D18", {}, dead_letter_ends_the_hold},
     {"D8_nack_inside_a_handler_holds_its_key", "D8 API_Handler", kTimed, handler_nack_holds_its_key},
+    {"D8_retry_does_not_run_beside_the_handler_that_nacked", "D8 D5 API_Handler", {}, own_nack_waits_for_the_handler},
     {"D8_handler_timeout_ends_the_hold", "D8 D9", kTimed, handler_timeout_ends_the_hold},
     {"D8_more_than_a_thousand_held_messages_lose_nothing", "D8 D5 D1", kTimed, more_than_a_thousand_held},
     {"D8_many_held_keys_do_not_stop_others", "D8", kTimed, many_held_keys_do_not_stop_others},

@@ -61,12 +61,14 @@ class Interceptor {
   Interceptor(const Interceptor&) = delete;
   Interceptor& operator=(const Interceptor&) = delete;
   virtual ~Interceptor() = default;
-  /// Calls `next` to go on (at most once) and returns its result, or refuses by returning an Error.
+  /// Calls `next` to go on and returns its result, or refuses by returning an Error. Each call of `next` publishes: it
+  /// may be repeated after an error.
   virtual Result<void> publish(const PublishCall& call, const std::function<Result<void>()>& next) {
     static_cast<void>(call);
     return next();
   }
-  /// The same around a subscription's handler; not called for messages that `next` hands out.
+  /// The same around a subscription's handler, with `next` called at most once; not called for messages that
+  /// `Channel::next` hands out.
   virtual Result<ProcessRsp> handle(const HandleCall& call, const std::function<Result<ProcessRsp>()>& next) {
     static_cast<void>(call);
     return next();
