@@ -89,6 +89,11 @@ struct Generator {
 
 constinit thread_local Generator generator{};
 
+/// Writes the two characters of ten bits.
+void put(char* at, std::uint64_t bits) noexcept {
+  std::memcpy(at, kPairs[static_cast<std::size_t>(bits & kPairMask)].data(), 2);
+}
+
 /// An id with its 26 characters.
 struct Text {
   MessageId id{};
@@ -99,17 +104,15 @@ struct Text {
   }();
 
   constexpr Text() = default;
-  void put(std::size_t at, std::uint64_t bits) noexcept {
-    std::memcpy(&characters[at], kPairs[static_cast<std::size_t>(bits & kPairMask)].data(), 2);
-  }
   // 130 bits as 13 groups of ten, the topmost two bits being zero: six groups lie in `low`, one across, six in `high`.
   void write(MessageId of) noexcept {
     id = of;
+    char* const out = characters.data();
     for (std::size_t i = 0; i < 6; ++i) {
-      put(kLength - 2 - 2 * i, id.low >> (10 * i));
-      put(kLength - 16 - 2 * i, id.high >> (6 + 10 * i));
+      put(out + kLength - 2 - 2 * i, id.low >> (10 * i));
+      put(out + kLength - 16 - 2 * i, id.high >> (6 + 10 * i));
     }
-    put(12, (id.low >> 60U) | (id.high << 4U));
+    put(out + 12, (id.low >> 60U) | (id.high << 4U));
   }
 };
 
@@ -137,13 +140,11 @@ std::string MessageId::to_string() const {
   // Ids that a thread makes in one millisecond follow one another: mostly only the last two characters differ from
   // those of the text before.
   constinit thread_local Text previous{};
-  if (high != previous.id.high || (low ^ previous.id.low) > kPairMask) {
-    previous.write(*this);
-  } else {
-    previous.id.low = low;
-    previous.put(kLength - 2, low);
-  }
-  return {previous.characters.data(), kLength};
+  if (high != previous.id.high || (low ^ previous.id.low) > kPairMask) previous.write(*this);
+  std::string text(previous.characters.data(), kLength);
+  // Not into `previous`: reading back what was just written in pieces makes the processor wait.
+  put(text.data() + kLength - 2, low);
+  return text;
 }
 
 std::optional<MessageId> MessageId::parse(std::string_view text) noexcept {

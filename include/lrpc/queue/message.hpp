@@ -108,7 +108,8 @@ class Message {
     result.delivery_.message = Envelope::alias(delivery_.message);
     return result;
   }
-  /// For the library.
+  /// For the library: a message whose delivery is filled in later, or is there.
+  Message(detail::MessageKey /*key*/, const std::string& channel) : channel_(channel) {}
   Message(detail::MessageKey /*key*/, Delivery&& delivery, const std::string& channel)
       : delivery_(std::move(delivery)), channel_(channel) {}
 

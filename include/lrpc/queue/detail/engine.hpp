@@ -124,7 +124,7 @@ struct MessageAccess {
   }
   /// A message for `delivery(message)` to be filled in.
   static Result<Message<T>> make_empty(const std::string& channel) {
-    return Result<Message<T>>(std::in_place, MessageKey{}, Delivery{}, channel);
+    return Result<Message<T>>(std::in_place, MessageKey{}, channel);
   }
   static Delivery& delivery(Message<T>& message) noexcept { return message.delivery_; }
   static Message<T> make(EnvelopePtr envelope, int attempts, const std::string& channel) {
