@@ -36,14 +36,9 @@ Result<void> ChannelImpl::next(Delivery& out, const std::optional<Duration>& tim
   return take({&out, 1}, taken, timeout, stop);
 }
 
-Result<std::vector<Delivery>> ChannelImpl::next_batch(std::size_t max, Duration timeout) {
-  if (max == 0) return fail(ErrorCode::invalid_argument, "next_batch: max is 0");
-  constexpr std::size_t kMost = 65'536;  // of one call, so that a huge max does not allocate for nothing
-  std::vector<Delivery> deliveries(std::min(max, kMost));
-  std::size_t taken = 0;
-  if (auto result = take(deliveries, taken, timeout, {}); !result) return std::unexpected(std::move(result.error()));
-  deliveries.resize(taken);
-  return deliveries;
+Result<void> ChannelImpl::next_batch(std::span<Delivery> out, std::size_t& taken, Duration timeout) {
+  if (out.empty()) return fail(ErrorCode::invalid_argument, "next_batch: max is 0");
+  return take(out, taken, timeout, {});
 }
 
 Result<void> ChannelImpl::take(std::span<Delivery> out, std::size_t& taken, const std::optional<Duration>& timeout,

@@ -25,7 +25,7 @@ class ChannelImpl final : public ChannelEngine, public std::enable_shared_from_t
 
   [[nodiscard]] const std::string& name() const noexcept override { return core_->name; }
   Result<void> next(Delivery& out, const std::optional<Duration>& timeout, const std::stop_token& stop) override;
-  Result<std::vector<Delivery>> next_batch(std::size_t max, Duration timeout) override;
+  Result<void> next_batch(std::span<Delivery> out, std::size_t& taken, Duration timeout) override;
   Result<void> ack(const DeliveryTag& tag) override;
   Result<void> ack_id(std::string_view id) override;
   Result<void> ack_many(std::span<const DeliveryTag> tags,

@@ -1,7 +1,10 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -105,12 +108,15 @@ class Channel {
   /// Up to `max` messages: returns as soon as one is there, with what is ready then. `no_message` after `timeout`,
   /// never an empty vector. `max` 0 is `invalid_argument`.
   [[nodiscard]] Result<std::vector<Message<T>>> next_batch(std::size_t max, Duration timeout) {
-    return detail::map_result(engine_->next_batch(max, timeout), [&](std::vector<Delivery>&& deliveries) {
-      std::vector<Message<T>> messages;
-      messages.reserve(deliveries.size());
-      for (Delivery& d : deliveries) messages.push_back(detail::MessageAccess<T>::make(std::move(d), name()));
-      return messages;
-    });
+    std::array<Delivery, kFew> few;
+    std::vector<Delivery> many(max <= kFew ? 0 : std::min(max, kMost));
+    const std::span<Delivery> room = max <= kFew ? std::span(few).first(max) : std::span(many);
+    std::size_t taken = 0;
+    if (auto got = engine_->next_batch(room, taken, timeout); !got) return std::unexpected(std::move(got.error()));
+    Result<std::vector<Message<T>>> messages(std::in_place);
+    messages->reserve(taken);
+    for (Delivery& d : room.first(taken)) detail::MessageAccess<T>::append(*messages, std::move(d), name());
+    return messages;
   }
 
   /// Settles this delivery as done. `message_not_found` when it is not in flight here any more (D10).
@@ -119,7 +125,8 @@ class Channel {
   [[nodiscard]] Result<void> ack(std::string_view id) { return engine_->ack_id(id); }
   /// Settles all it can; `message_not_found` if any was missing, `Error.accepted` then lists the settled ids.
   [[nodiscard]] Result<void> ack(std::span<const Message<T>> messages) {
-    return engine_->ack_many(tags(messages), ids(messages));
+    const Tags all(messages);
+    return engine_->ack_many(all.list(), ids(messages));
   }
   [[nodiscard]] Result<void> ack(const std::vector<Message<T>>& messages) { return ack(std::span(messages)); }
 
@@ -131,7 +138,8 @@ class Channel {
     return engine_->nack_id(id, options);
   }
   [[nodiscard]] Result<void> nack(std::span<const Message<T>> messages, const NackOptions& options = {}) {
-    return engine_->nack_many(tags(messages), ids(messages), options);
+    const Tags all(messages);
+    return engine_->nack_many(all.list(), ids(messages), options);
   }
   [[nodiscard]] Result<void> nack(const std::vector<Message<T>>& messages, const NackOptions& options = {}) {
     return nack(std::span(messages), options);
@@ -145,7 +153,8 @@ class Channel {
     return engine_->touch_id(id, lease);
   }
   [[nodiscard]] Result<void> touch(std::span<const Message<T>> messages, std::optional<Duration> lease = std::nullopt) {
-    return engine_->touch_many(tags(messages), ids(messages), lease);
+    const Tags all(messages);
+    return engine_->touch_many(all.list(), ids(messages), lease);
   }
   [[nodiscard]] Result<void> touch(const std::vector<Message<T>>& messages,
                                    std::optional<Duration> lease = std::nullopt) {
@@ -179,13 +188,28 @@ class Channel {
   Result<void> close() { return engine_->close(); }
 
  private:
+  static constexpr std::size_t kFew = 64;       // a usual batch
+  static constexpr std::size_t kMost = 65'536;  // of one call, so that a huge max does not allocate for nothing
+
   static const DeliveryTag& tag(const Message<T>& message) noexcept { return detail::MessageAccess<T>::tag(message); }
-  static std::vector<DeliveryTag> tags(std::span<const Message<T>> messages) {
-    std::vector<DeliveryTag> result;
-    result.reserve(messages.size());
-    for (const auto& m : messages) result.push_back(tag(m));
-    return result;
-  }
+  /// The tags of many messages; those of a usual batch without an allocation.
+  class Tags {
+   public:
+    explicit Tags(std::span<const Message<T>> messages)
+        : many_(messages.size() <= kFew ? 0 : messages.size()),
+          list_(messages.size() <= kFew ? few_.data() : many_.data(), messages.size()) {
+      std::ranges::transform(messages, list_.begin(), tag);
+    }
+    Tags(const Tags&) = delete;
+    Tags& operator=(const Tags&) = delete;
+    ~Tags() = default;
+    [[nodiscard]] std::span<const DeliveryTag> list() const noexcept { return list_; }
+
+   private:
+    std::array<DeliveryTag, kFew> few_;
+    std::vector<DeliveryTag> many_;
+    std::span<DeliveryTag> list_;
+  };
   static std::function<std::string(std::size_t)> ids(std::span<const Message<T>> messages) {
     return [messages](std::size_t i) { return messages[i].id(); };
   }

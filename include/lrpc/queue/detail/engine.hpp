@@ -53,7 +53,8 @@ class ChannelEngine {
   [[nodiscard]] virtual const std::string& name() const noexcept = 0;
   /// One message for next / try_next: without a timeout it waits for the stop token or close.
   virtual Result<void> next(Delivery& out, const std::optional<Duration>& timeout, const std::stop_token& stop) = 0;
-  virtual Result<std::vector<Delivery>> next_batch(std::size_t max, Duration timeout) = 0;
+  /// Fills `out` from the front, at least one; `taken` says how many.
+  virtual Result<void> next_batch(std::span<Delivery> out, std::size_t& taken, Duration timeout) = 0;
   virtual Result<void> ack(const DeliveryTag& tag) = 0;
   virtual Result<void> ack_id(std::string_view id) = 0;
   /// `id_of(i)` is called only for the error text and the accepted list.
@@ -121,6 +122,9 @@ template <class T>
 struct MessageAccess {
   static Message<T> make(Delivery&& delivery, const std::string& channel) {
     return Message<T>(MessageKey{}, std::move(delivery), channel);
+  }
+  static void append(std::vector<Message<T>>& messages, Delivery&& delivery, const std::string& channel) {
+    messages.emplace_back(MessageKey{}, std::move(delivery), channel);
   }
   /// A message for `delivery(message)` to be filled in.
   static Result<Message<T>> make_empty(const std::string& channel) {
