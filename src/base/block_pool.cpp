@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include <lrpc/queue/detail/block_pool.hpp>
 
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -35,8 +36,8 @@ namespace {
 
 constexpr std::size_t kSlabBytes = std::size_t{256} << 10U;
 constexpr std::size_t kClasses = kLargestBlock / kBlockAlignment;
-constexpr std::size_t kKeptChains = 32;  // full lists of one size that wait for another thread
-constexpr std::size_t kKeptSlabs = 8;    // empty slabs: 2 MiB
+constexpr std::size_t kKeptChains = 8;  // full lists of one size that wait for another thread
+constexpr std::size_t kKeptSlabs = 8;   // empty slabs: 2 MiB
 
 /// What a free block holds: its links in a list and in the list of lists.
 struct Block {
@@ -113,9 +114,15 @@ struct EmptySlabs {
 
 constinit EmptySlabs empty_slabs{};
 
+// A child process must not find a lock held by a thread that it does not have.
+void lock_pool();
+void unlock_pool();
+
 /// The blocks of one size that no thread keeps.
 class Depot {
  public:
+  Mutex& mutex() noexcept { return mutex_; }
+
   /// A full list; throws std::bad_alloc.
   Block* get_chain(std::size_t size_class) {
     const std::lock_guard lock(mutex_);
@@ -179,6 +186,7 @@ class Depot {
   }
 
   void add_slab(std::size_t size_class) {
+    [[maybe_unused]] static const int registered = ::pthread_atfork(lock_pool, unlock_pool, unlock_pool);
     auto* slab = new (empty_slabs.get()) Slab;
     constexpr std::size_t kHeader = (sizeof(Slab) + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
     slab->cut_at = reinterpret_cast<std::byte*>(slab) + kHeader;
@@ -220,6 +228,15 @@ class Depot {
 
 // Never destroyed: messages may outlive main's statics.
 constinit std::array<Depot, kClasses> depots{};
+
+void lock_pool() {
+  for (Depot& depot : depots) depot.mutex().lock();
+  empty_slabs.mutex.lock();
+}
+void unlock_pool() {
+  empty_slabs.mutex.unlock();
+  for (Depot& depot : depots) depot.mutex().unlock();
+}
 
 /// A thread's free blocks of one size: a list in use and a full one or none, so that a thread at the edge of a list
 /// does not go to the depot at every turn.

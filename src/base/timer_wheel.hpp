@@ -76,10 +76,20 @@ class TimerWheel {
   TimerWheel& operator=(const TimerWheel&) = delete;
   ~TimerWheel() = default;
 
+  /// Allocates what inserting at `due` needs, so that it cannot throw std::bad_alloc then. Cascading never allocates.
+  void reserve(std::int64_t due, std::int64_t now) {
+    if (count_ == 0 && now > current_) current_ = now;
+    const std::size_t top = level_of(due);
+    if (levels_[top]) return;  // and then those below it, too
+    for (std::size_t level = 0; level <= top; ++level) {
+      if (!levels_[level]) levels_[level] = std::make_unique<Level>();
+    }
+  }
+
   /// Adds an unlinked node that becomes due at `due`; a due time that has passed means the next `advance`. `now` is
   /// the present: an empty wheel turns to it, so that the node does not lie on a needlessly high level.
   void insert(TimerNode& node, std::int64_t due, std::int64_t now) {
-    if (count_ == 0 && now > current_) current_ = now;
+    reserve(due, now);
     node.due = due;
     place(node);
     ++count_;
@@ -148,13 +158,16 @@ class TimerWheel {
 
   // A node lies on the level of the highest digit in which its due time differs from the present: it cascades down
   // when the present reaches that digit.
-  void place(TimerNode& node) {
-    const std::int64_t due = node.due > current_ ? node.due : current_;
+  [[nodiscard]] std::size_t level_of(std::int64_t due) const noexcept {
+    if (due <= current_) return 0;
     const auto differing = static_cast<std::uint64_t>(due ^ current_);
-    std::size_t level = 0;
-    if (differing >= kSlots) level = static_cast<std::size_t>(63 - __builtin_clzll(differing)) / kBits;
-    if (level >= kLevels) level = kLevels - 1;
-    if (!levels_[level]) levels_[level] = std::make_unique<Level>();
+    if (differing < kSlots) return 0;
+    const auto level = static_cast<std::size_t>(63 - __builtin_clzll(differing)) / kBits;
+    return level < kLevels ? level : kLevels - 1;
+  }
+  void place(TimerNode& node) noexcept {
+    const std::int64_t due = node.due > current_ ? node.due : current_;
+    const std::size_t level = level_of(due);
     const std::size_t slot = index(due, level);
     levels_[level]->bits = static_cast<std::uint16_t>(levels_[level]->bits | (1U << slot));
     levels_[level]->slots[slot].push_back(node);

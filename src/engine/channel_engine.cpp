@@ -57,7 +57,7 @@ Result<void> ChannelImpl::take(std::span<Delivery> out, std::size_t& taken, cons
     if (!is_open()) return closed();
     if (core_->paused.load(std::memory_order_acquire)) {
       if (!patient) return no_message();
-      if (!deadline) deadline = deadline_after(timeout);
+      if (!deadline) deadline = options.deadline = deadline_after(timeout);
       if (!wait_for_resume(deadline, stop)) return no_message();
       continue;
     }

@@ -2,7 +2,7 @@
 #include "engine/runner.hpp"
 
 #include <algorithm>
-#include <system_error>
+#include <exception>
 #include <utility>
 
 namespace lrpc::queue::detail {
@@ -83,7 +83,7 @@ void Runner::ensure_helper() {
     ++live_;
     try {
       it->thread = std::thread([self = shared_from_this(), it] { self->work(it); });
-    } catch (const std::system_error&) {  // no thread to be had: those that there are do the work
+    } catch (const std::exception&) {  // no thread to be had: those that there are do the work
       workers_.erase(it);
       --live_;
     }
@@ -171,6 +171,9 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item& item) {
     admitted = admit_again(item);
     const std::lock_guard inner(mutex_);
     me.tag = item.delivery.tag;
+    me.started_tick = context.clock->coarse().tick_ms;
+    // Its time ran out before it began: the back end took so long.
+    if (admitted == Admitted::yes && me.given_up) admitted = Admitted::late;
   } else if (item.admitted_s != now.wall_s() && core_->admit({&item.delivery, 1}, now) == 0) {
     admitted = Admitted::no;
   }
@@ -192,6 +195,8 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item& item) {
       o.handled(core_->topic, core_->name, result.has_value() && !result->retry && !result->dead_letter, took);
     });
     finish(me, std::move(result));
+  } else if (admitted == Admitted::late) {
+    settle_.settle(give_back(item));
   }
 
   lock.lock();
@@ -266,20 +271,19 @@ void Runner::settle_failure(const Worker& me, const Failure& failure, std::strin
 
 bool Runner::hold(const DeliveryTag& of, const Settlement& retry) {
   const DeliveryTag tag = of;
+  Item item{.delivery = {.tag = tag, .attempts = tag.attempts},
+            .again = true,
+            .keep = std::make_unique<Settlement>(
+                Settlement{.tag = tag, .action = Settlement::Action::keep, .count_attempt = retry.count_attempt})};
   std::string key;
-  EnvelopePtr message;
   {
     const std::lock_guard lock(mutex_);
     const auto mine = std::ranges::find_if(
         workers_, [&](const Worker& w) { return w.busy && !w.given_up && !w.key.empty() && w.tag == tag; });
     if (mine == workers_.end() || stopping_) return false;
     key = std::exchange(mine->key, {});
-    message = mine->message;
+    item.delivery.message = mine->message;
   }
-  Item item{.delivery = {.message = std::move(message), .tag = tag, .attempts = tag.attempts},
-            .again = true,
-            .keep = std::make_unique<Settlement>(
-                Settlement{.tag = tag, .action = Settlement::Action::keep, .count_attempt = retry.count_attempt})};
   if (tell_keep(item) == Kept::lost) {
     const std::lock_guard lock(mutex_);
     const auto mine = std::ranges::find_if(workers_, [&](const Worker& w) { return w.busy && w.tag == tag; });
@@ -339,6 +343,14 @@ Settlement Runner::give_back(const Item& item) {
   return {.tag = item.delivery.tag, .action = Settlement::Action::give_back, .count_attempt = item.keep != nullptr};
 }
 
+// False when the delivery was settled by its id while it was held here. A back end that does not answer is taken at its
+// last word.
+bool Runner::still_ours(const DeliveryTag& tag) {
+  bool done = false;
+  const auto result = core_->backend->touch({&tag, 1}, core_->policy().ack_timeout, {&done, 1});
+  return !result || done;
+}
+
 // Whether a held retry may run now: the back end knows of it and it has not expired. If not it is settled, or held
 // anew.
 Runner::Admitted Runner::admit_again(Item& item) {
@@ -356,10 +368,14 @@ Runner::Admitted Runner::admit_again(Item& item) {
         return Admitted::later;
       }
       case Kept::lost:
+        item.delivery.message = EnvelopePtr{};  // here, without the lock
         return Admitted::no;
       case Kept::yes:
         break;
     }
+  } else if (!still_ours(item.delivery.tag)) {
+    item.delivery.message = EnvelopePtr{};
+    return Admitted::no;
   }
   const DeliveryTag tag = item.delivery.tag;
   const bool yes = core_->admit({&item.delivery, 1}, core_->context->clock->coarse()) == 1;

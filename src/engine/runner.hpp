@@ -104,8 +104,9 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   void settle_failure(const Worker& me, const Failure& failure, std::string error, bool may_hold);
   enum class Kept : std::uint8_t { yes, later, lost };
   Kept tell_keep(Item& item);
-  enum class Admitted : std::uint8_t { yes, later, no };
+  enum class Admitted : std::uint8_t { yes, later, late, no };
   [[nodiscard]] Admitted admit_again(Item& item);
+  [[nodiscard]] bool still_ours(const DeliveryTag& tag);
   [[nodiscard]] std::int64_t due_after(Duration delay) const;
   [[nodiscard]] std::optional<Settlement> hold_until(Held held);
   [[nodiscard]] static Settlement give_back(const Item& item);
@@ -133,6 +134,7 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   void time_handler();
   void time_step(std::unique_lock<std::mutex>& lock);
   void release_held(std::int64_t now_tick);
+  [[nodiscard]] std::int64_t handler_ends(const Worker& worker) const;
   [[nodiscard]] std::vector<Settlement> expire_handlers(std::int64_t now_tick);
   void renew_leases(std::unique_lock<std::mutex>& lock, Instant now);
   [[nodiscard]] std::vector<EnvelopePtr> forget_lost(std::span<const DeliveryTag> lost);

@@ -42,13 +42,15 @@ void Runner::fetch(std::unique_lock<std::mutex>& lock) {
   }
   fetch_failures_ = 0;
   if (stopping_) {
-    std::vector<Settlement> back;
-    for (std::size_t i = 0; i < kept; ++i) {
-      back.push_back({.tag = buffer_[i].tag, .action = Settlement::Action::give_back, .count_attempt = false});
-      buffer_[i] = Delivery{};
-    }
+    // Released without the lock. Nobody else uses the buffer while we were fetching.
+    std::vector<Delivery> unseen = std::exchange(buffer_, {});
     lock.unlock();
+    std::vector<Settlement> back;
+    for (const Delivery& d : std::span(unseen).first(kept)) {
+      back.push_back({.tag = d.tag, .action = Settlement::Action::give_back, .count_attempt = false});
+    }
     settle_.settle(std::move(back));
+    unseen.clear();
     lock.lock();
     return;
   }

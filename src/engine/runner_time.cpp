@@ -1,7 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <exception>
 #include <memory>
-#include <system_error>
 #include <utility>
 
 #include "engine/runner.hpp"
@@ -16,7 +16,7 @@ void Runner::wake_timekeeper() {
     try {
       timekeeper_ = std::thread([self = shared_from_this()] { self->keep_time(); });
       timekeeper_on_ = true;
-    } catch (const std::system_error&) {  // asked for again with the next message
+    } catch (const std::exception&) {  // asked for again with the next message
     }
   }
 }
@@ -80,12 +80,17 @@ void Runner::release_held(std::int64_t now_tick) {
   }
 }
 
+// The start was read from the coarse clock, which lags.
+std::int64_t Runner::handler_ends(const Worker& worker) const {
+  return worker.started_tick + core_->policy().handler_timeout.count() + core_->context->clock->coarse_lag_ms();
+}
+
 std::vector<Settlement> Runner::expire_handlers(std::int64_t now_tick) {
   std::vector<Settlement> expired;
   const Duration limit = core_->policy().handler_timeout;
   if (limit.count() <= 0) return expired;
   for (Worker& worker : workers_) {
-    if (!worker.busy || worker.given_up || now_tick < worker.started_tick + limit.count()) continue;
+    if (!worker.busy || worker.given_up || now_tick < handler_ends(worker)) continue;
     worker.given_up = true;
     if (worker.retry) {
       held_.emplace(worker.retry->due, std::move(worker.retry->item));
@@ -179,7 +184,7 @@ SteadyTime Runner::next_step(Instant now) {
     for (const Worker& worker : workers_) {
       if (!worker.busy || worker.given_up) continue;
       timing_ = true;
-      at = std::min(at, clock.real(worker.started_tick + limit.count()));
+      at = std::min(at, clock.real(handler_ends(worker)));
     }
   }
   return at;

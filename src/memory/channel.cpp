@@ -91,12 +91,12 @@ Result<std::size_t> MemoryChannel::receive(std::span<Delivery> out, const Receiv
     if (over) return std::size_t{0};
     if (!at_limit && !spun) {
       spun = true;
-      if (spin(lock)) {
+      if (spin(lock, wake_ups)) {
         now = clock_->coarse();
         continue;
       }
     }
-    if (wait(lock, options, at_limit) == Wait::give_up) {
+    if (wait(lock, options, at_limit, wake_ups) == Wait::give_up) {
       s.wake_as_needed(wake_ups);
       return std::size_t{0};
     }
@@ -107,13 +107,14 @@ Result<std::size_t> MemoryChannel::receive(std::span<Delivery> out, const Receiv
 // Looks for a message in a loop for a while, without the lock: where messages come one after the other this spares
 // the producer a system call for each. True when there may be one. One consumer at a time, and seldom where it has been
 // in vain lately.
-bool MemoryChannel::spin(Lock& lock) {
+bool MemoryChannel::spin(Lock& lock, WakeUps& wake_ups) {
   ChannelState& s = *state_;
   if (s.spinning || !detail::may_spin()) return false;
-  if (s.spins_in_vain >= kSpinsInVain && ++s.spins_in_vain % kSpinAgain != 0) return false;
+  if (s.spins_in_vain > kSpinsInVain && ++s.spins_in_vain < kSpinsInVain + kSpinAgain) return false;
   const std::uint64_t popped = s.store.fifo().popped();
   s.spinning = true;
   lock.unlock();
+  wake_ups.release();
   bool found = false;
   for (int round = 0; round < kSpinRounds && !found; ++round) {
     // Seldom enough not to take the cache line away from the producer all the time.
@@ -122,11 +123,11 @@ bool MemoryChannel::spin(Lock& lock) {
   }
   lock.lock();
   s.spinning = false;
-  s.spins_in_vain = found ? 0 : s.spins_in_vain + 1;
+  s.spins_in_vain = found ? 0 : std::min(s.spins_in_vain, kSpinsInVain) + 1;
   return found;
 }
 
-MemoryChannel::Wait MemoryChannel::wait(Lock& lock, const ReceiveOptions& options, bool at_limit) {
+MemoryChannel::Wait MemoryChannel::wait(Lock& lock, const ReceiveOptions& options, bool at_limit, WakeUps& wake_ups) {
   ChannelState& s = *state_;
   SteadyTime wake_at = options.deadline;
   if (wake_at != SteadyTime::max() && std::chrono::steady_clock::now() >= wake_at) return Wait::give_up;
@@ -148,6 +149,7 @@ MemoryChannel::Wait MemoryChannel::wait(Lock& lock, const ReceiveOptions& option
     waiter.insert_before(*line.end().next);
   }
   lock.unlock();
+  wake_ups.release();
   detail::Parker::Woken woken{};
   {
     const auto poke = [&] { waiter.parker.poke(); };
@@ -156,7 +158,6 @@ MemoryChannel::Wait MemoryChannel::wait(Lock& lock, const ReceiveOptions& option
     woken = waiter.parker.park_until(wake_at);
   }
   lock.lock();
-  WakeUps wake_ups;
   if (s.leader == &waiter) s.leader = nullptr;
   if (waiter.linked()) {
     waiter.unlink();
@@ -168,8 +169,7 @@ MemoryChannel::Wait MemoryChannel::wait(Lock& lock, const ReceiveOptions& option
     }
     lock.lock();
   }
-  // Somebody else must watch the timers if we do not come back.
-  s.wake_as_needed(wake_ups);
+  // Whoever returns from receive looks whether somebody else must watch the timers now.
   return Wait::again;
 }
 
@@ -183,8 +183,8 @@ void MemoryChannel::set_receiving(bool on) noexcept {
 Result<void> MemoryChannel::ack(std::span<const DeliveryTag> tags, std::span<bool> done) {
   ChannelState& s = *state_;
   if (tags.size() == 1) {
+    EnvelopePtr settled;  // destroyed last: without the lock, and when nobody waits for it
     WakeUps wake_ups;
-    EnvelopePtr settled;  // destroyed without the lock
     const std::lock_guard lock(s.mutex);
     if (closed_ || s.deleted) return check_open();
     Slot* slot = s.store.held(tags[0]);
@@ -218,8 +218,8 @@ Result<void> MemoryChannel::ack(std::span<const DeliveryTag> tags, std::span<boo
 
 Result<bool> MemoryChannel::ack_id(std::string_view id) {
   const Envelope::IdQuery query(id);  // parsed without the lock
-  WakeUps wake_ups;
   EnvelopePtr settled;
+  WakeUps wake_ups;
   const std::lock_guard lock(state_->mutex);
   if (closed_ || state_->deleted) return std::unexpected(std::move(check_open().error()));
   Slot* slot = state_->store.find(query);

@@ -38,8 +38,11 @@ class WakeUps {
   WakeUps() = default;
   WakeUps(const WakeUps&) = delete;
   WakeUps& operator=(const WakeUps&) = delete;
-  ~WakeUps() {
+  ~WakeUps() { release(); }
+  /// Wakes them now; for who goes to sleep itself, without the lock.
+  void release() noexcept {
     for (std::size_t i = 0; i < count_; ++i) chosen_[i]->release();
+    count_ = 0;
   }
   void add(Waiter& waiter) noexcept {
     if (count_ < chosen_.size()) {
@@ -126,8 +129,8 @@ class MemoryChannel final : public BackendChannel {
     return coarse_tick + lease_ms_ + coarse_lag_ms_;
   }
   using Lock = std::unique_lock<detail::Mutex>;
-  Wait wait(Lock& lock, const ReceiveOptions& options, bool at_limit);
-  bool spin(Lock& lock);
+  Wait wait(Lock& lock, const ReceiveOptions& options, bool at_limit, WakeUps& wake_ups);
+  bool spin(Lock& lock, WakeUps& wake_ups);
   void settle_one(Settlement& settlement, Slot& slot, Instant now, Garbage& garbage);
 
   const std::shared_ptr<ChannelState> state_;

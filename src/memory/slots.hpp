@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
+#include <utility>
 #include <vector>
 
 #include <lrpc/queue/message.hpp>
@@ -107,7 +109,7 @@ class IdIndex {
   [[nodiscard]] bool active() const noexcept { return !buckets_.empty(); }
   void start(std::size_t expected) { resize(expected); }
 
-  void insert(Slot& slot) {
+  void insert(Slot& slot) noexcept {
     if (count_ >= buckets_.size()) grow();
     link(slot);
     slot.indexed = true;
@@ -146,9 +148,14 @@ class IdIndex {
     while (size < wanted) size *= 2;
     buckets_.assign(size, nullptr);
   }
-  void grow() {
-    std::vector<Slot*> old = std::move(buckets_);
-    resize(old.size() * 2);
+  void grow() noexcept {
+    std::vector<Slot*> old(std::move(buckets_));
+    try {
+      resize(old.size() * 2);
+    } catch (const std::bad_alloc&) {  // longer chains, then
+      buckets_ = std::move(old);
+      return;
+    }
     for (Slot* s : old) {
       while (s != nullptr) {
         Slot* next = s->chain;

@@ -70,6 +70,7 @@ Slot* Store::next_in_line() noexcept {
 }
 
 std::size_t Store::take(std::span<Delivery> out, bool renewed, std::int64_t lease_end, std::int64_t now_tick) {
+  if (!renewed && !fits_line(lease_end)) wheel_.reserve(lease_end, now_tick);  // before anything changes
   std::size_t n = 0;
   std::size_t fresh = fifo_.available(out.size());
   while (n < out.size()) {
@@ -110,8 +111,12 @@ void Store::enter_flight(Slot& slot, bool renewed, std::int64_t lease_end, std::
   if (index_.active() && !slot.indexed) index_.insert(slot);
 }
 
+bool Store::fits_line(std::int64_t lease_end) noexcept {
+  return leases_.empty() || slot_of(*leases_.back()).due <= lease_end;
+}
+
 void Store::start_lease(Slot& slot, std::int64_t end, std::int64_t now_tick) {
-  if (leases_.empty() || slot_of(*leases_.back()).due <= end) {
+  if (fits_line(end)) {
     slot.due = end;
     slot.listed = true;
     leases_.push_back(slot);
@@ -180,6 +185,7 @@ Slot* Store::find(const Envelope::IdQuery& id) {
 }
 
 void Store::retry(Slot& slot, bool count_attempt, std::int64_t due_tick, std::int64_t now_tick) {
+  wheel_.reserve(due_tick, now_tick);  // before anything changes
   detach(slot);
   if (!count_attempt) --slot.attempts;
   if (due_tick <= now_tick) {
@@ -199,6 +205,7 @@ void Store::give_back(Slot& slot, bool count_attempt) {
 
 DeliveryTag Store::keep(Slot& slot, bool count_attempt, std::int64_t lease_end, std::int64_t now_tick) {
   const bool renewed = slot.renewed;
+  if (!renewed) wheel_.reserve(lease_end, now_tick);  // before anything changes
   detach(slot);
   if (count_attempt) ++slot.attempts;
   enter_flight(slot, renewed, lease_end, now_tick);
@@ -220,6 +227,7 @@ std::int64_t Store::bury(Slot& slot, Settlement& settlement, std::int64_t now_wa
 
 void Store::renew(Slot& slot, std::int64_t lease_end, std::int64_t now_tick) {
   if (slot.renewed) return;
+  wheel_.reserve(lease_end, now_tick);  // before anything changes
   if (slot.state == Slot::State::in_flight) {
     end_lease(slot);
   } else {

@@ -115,6 +115,7 @@ class Store {
     removed_.store(removed_.load(std::memory_order_relaxed) + n, std::memory_order_release);
   }
   [[nodiscard]] std::int64_t first_lease() const noexcept { return static_cast<const Slot*>(leases_.front())->due; }
+  [[nodiscard]] bool fits_line(std::int64_t lease_end) noexcept;
   void start_lease(Slot& slot, std::int64_t end, std::int64_t now_tick);
   void end_lease(Slot& slot) noexcept;
   void lease_ran_out(Slot& slot);

@@ -2,7 +2,6 @@
 #include "memory/topic.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "base/fence.hpp"
@@ -83,15 +82,11 @@ bool MemoryTopic::publish_one(Outgoing& out) {
 void MemoryTopic::wake_sleepers() {
   detail::full_fence_after_unlock();
   if (state_->sleepers->load(std::memory_order_relaxed) == 0) return;
-  Channels asleep;
-  {
-    const std::lock_guard lock(state_->mutex);
-    std::ranges::copy_if(state_->channels, std::back_inserter(asleep),
-                         [](const auto& channel) { return channel->waiting.load(std::memory_order_relaxed) != 0; });
-  }
-  for (const auto& channel : asleep) {
+  const std::lock_guard lock(state_->mutex);
+  for (const auto& channel : state_->channels) {
+    if (channel->waiting.load(std::memory_order_relaxed) == 0) continue;
     WakeUps wake_ups;
-    const std::lock_guard lock(channel->mutex);
+    const std::lock_guard inner(channel->mutex);
     channel->wake_as_needed(wake_ups);
   }
 }
@@ -113,10 +108,10 @@ Result<void> MemoryTopic::publish_all(std::span<Outgoing> batch) {
       }
       fifo.commit();
     }
-    if (delayed) add_delayed(targets, batch);
     for (Outgoing& out : batch) {
       if (out.delay.count() == 0) static_cast<void>(out.message.release());  // the channels hold all references now
     }
+    if (delayed) add_delayed(targets, batch);
   }
   wake_sleepers();
   return {};

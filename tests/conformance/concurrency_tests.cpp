@@ -130,6 +130,34 @@ void limit_next_waits(Context& ctx) {
   EXPECT_EQ(got.items(), std::vector<int>{2});
 }
 
+// Waiters that are woken while they may still take nothing must not take the wake-ups of others to sleep with them.
+void limit_next_waiters_end_in_time(Context& ctx) {
+  auto s = ctx.setup<int>({.max_in_flight = 1, .limit_next = true});
+  must(s.topic.pub_batch({1, 2}));
+  const auto held = ctx.receive(s.channel);
+  std::stop_source stop;
+  std::atomic<int> ended{0};
+  std::vector<std::jthread> threads;
+  const auto wait = [&](auto call, ErrorCode expected) {
+    threads.emplace_back([&, call, expected] {
+      expect_error(call(), expected);
+      ++ended;
+    });
+  };
+  for (int i = 0; i < 3; ++i) {
+    wait([&] { return s.channel.try_next(Duration(100)); }, ErrorCode::no_message);
+    wait([&] { return s.channel.next(stop.get_token()); }, ErrorCode::cancelled);
+  }
+  for (int i = 1; i <= 20; ++i) {
+    expect_ok(s.channel.touch(held, Duration(100'000 - i)));  // ever earlier: whoever watches the timers is woken
+    Context::wait_a_moment();
+  }
+  EXPECT_TRUE(ctx.eventually([&] { return ended == 3; })) << ended << " of 3 calls ended by their time-out";
+  stop.request_stop();
+  EXPECT_TRUE(ctx.eventually([&] { return ended == 6; })) << ended - 3 << " of 3 calls ended by their stop token";
+  expect_ok(s.channel.close());  // so that a failed test ends, too
+}
+
 void limit_next_is_freed_by_lease_loss(Context& ctx) {
   auto s = ctx.setup<int>({.max_in_flight = 1, .ack_timeout = std::chrono::seconds(10), .limit_next = true});
   must(s.topic.pub(1));
@@ -186,6 +214,7 @@ constexpr TestCase kTests[] = {
     {"D11_next_is_unbounded_by_default", "D11", {}, next_is_unbounded},
     {"D11_limit_next_bounds_what_next_hands_out", "D11", {}, limit_next_bounds},
     {"D11_limit_next_makes_next_wait_for_a_settlement", "D11 D21", {}, limit_next_waits},
+    {"D11_waiters_at_the_limit_end_by_time_out_and_stop_token", "D11 D21", {}, limit_next_waiters_end_in_time},
     {"D11_limit_next_is_freed_by_lease_loss",
      "D11 D9",
      {Capability::manual_clock, Capability::lease_expiry},

@@ -239,6 +239,29 @@ void own_nack_waits_for_the_handler(Context& ctx) {
   EXPECT_TRUE(drained(ctx, s.channel));
 }
 
+void settled_by_id_while_held(Context& ctx) {
+  Collector<Text> handled(ctx.patience());
+  auto s = ctx.setup<Text>({.retry_delay = seconds(10), .max_in_flight = 2});
+  const Text a1 = must(s.topic.pub("a1", {.key = "a"}));
+  const Text b1 = must(s.topic.pub("b1", {.key = "b"}));
+  pub(s.topic, "a2", "a");
+  pub(s.topic, "b2", "b");
+  must(s.channel.subscribe([&](Message<Text>& m) {
+    handled.add(m.body());
+    return ProcessRsp{.retry = m.attempts() == 1 && m.body().ends_with('1')};
+  }));
+  EXPECT_TRUE(handled.wait_for(2));
+  EXPECT_TRUE(ctx.eventually([&] { return must(s.channel.stats()).nacked == 2; }));
+  expect_ok(s.channel.ack(a1));
+  expect_ok(s.channel.nack(b1, {.dead_letter = true}));
+  ctx.advance(seconds(10));
+  EXPECT_TRUE(handled.wait_for(4));
+  EXPECT_TRUE(drained(ctx, s.channel));
+  auto all = handled.items();
+  std::ranges::sort(all);
+  EXPECT_EQ(all, (Texts{"a1", "a2", "b1", "b2"})) << "a settled message was handled again";
+}
+
 void handler_timeout_ends_the_hold(Context& ctx) {
   Gate gate(ctx.patience());
   Collector<Text> handled(ctx.patience());
@@ -347,6 +370,7 @@ constexpr TestCase kTests[] = {
     {"D8_dead_letter_ends_the_hold", "D8 D18", {}, dead_letter_ends_the_hold},
     {"D8_nack_inside_a_handler_holds_its_key", "D8 API_Handler", kTimed, handler_nack_holds_its_key},
     {"D8_retry_does_not_run_beside_the_handler_that_nacked", "D8 D5 API_Handler", {}, own_nack_waits_for_the_handler},
+    {"D8_settled_by_id_while_held_is_not_handled_again", "D8 D1 API_Ack", kTimed, settled_by_id_while_held},
     {"D8_handler_timeout_ends_the_hold", "D8 D9", kTimed, handler_timeout_ends_the_hold},
     {"D8_more_than_a_thousand_held_messages_lose_nothing", "D8 D5 D1", kTimed, more_than_a_thousand_held},
     {"D8_many_held_keys_do_not_stop_others", "D8", kTimed, many_held_keys_do_not_stop_others},

@@ -24,6 +24,18 @@ TEST_F(CloseTest, GivesBackAtOnceWhatNextHandedOut) {
   EXPECT_EQ(staying_.receive().body(), "2");
 }
 
+// A next that began during a pause waits after the resume as any other: it does not ask again and again.
+TEST_F(CloseTest, NextSleepsAfterAPause) {
+  must(staying_.channel.pause());
+  std::stop_source stop;
+  const std::jthread waiting([&] { EXPECT_EQ(error_of(staying_.channel.next(stop.get_token())), "cancelled"); });
+  std::this_thread::sleep_for(kMoment);
+  must(staying_.channel.resume());
+  std::this_thread::sleep_for(5 * kMoment);
+  EXPECT_LE(staying_.link->calls(Op::receive), 20U);
+  stop.request_stop();
+}
+
 TEST_F(CloseTest, GivesBackWhatNoHandlerSawWithoutCountingIt) {
   ChannelConfig one = settings();
   one.max_in_flight = 1;

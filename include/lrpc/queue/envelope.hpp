@@ -214,7 +214,7 @@ template <class T>
 struct TypedEnvelope final : Envelope {
   template <class U>
   explicit TypedEnvelope(std::in_place_t /*in place*/, U&& value)
-      : Envelope(kType, &stored), stored(std::forward<U>(value)) {}
+      : Envelope(kType, &stored), stored(convert(std::forward<U>(value))) {}
 
   T stored;
 
@@ -224,7 +224,7 @@ struct TypedEnvelope final : Envelope {
       return new TypedEnvelope(std::in_place, std::forward<U>(value));
     } else {
       void* const block = detail::allocate_block(sizeof(TypedEnvelope));
-      if constexpr (std::is_nothrow_constructible_v<T, U>) {
+      if constexpr (std::is_nothrow_convertible_v<U, T>) {
         return new (block) TypedEnvelope(std::in_place, std::forward<U>(value));
       } else {
         try {
@@ -244,6 +244,11 @@ struct TypedEnvelope final : Envelope {
       typed->~TypedEnvelope();
       detail::free_block(typed, sizeof(TypedEnvelope));
     }
+  }
+  /// An implicit conversion, as of a function's argument; made in place all the same.
+  template <class U>
+  static T convert(U&& value) {
+    return std::forward<U>(value);
   }
   static constexpr bool pooled() noexcept {
     return sizeof(TypedEnvelope) <= detail::kLargestBlock && alignof(TypedEnvelope) <= detail::kBlockAlignment;

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -31,10 +32,22 @@ class Topic {
 
   /// Publishes a body, which is made in place from the argument, to every channel of the topic; returns the message id.
   template <std::convertible_to<T> U = T>
+    requires(!std::is_scalar_v<T>)
   [[nodiscard]] Result<std::string> pub(U&& body) {
     return engine_->publish(Envelope::make<T>(std::forward<U>(body)), nullptr);
   }
+  [[nodiscard]] Result<std::string> pub(T body)
+    requires std::is_scalar_v<T>
+  {
+    return engine_->publish(Envelope::make<T>(body), nullptr);
+  }
+  [[nodiscard]] Result<std::string> pub(T body, const PubOptions& options)
+    requires std::is_scalar_v<T>
+  {
+    return engine_->publish(Envelope::make<T>(body), &options);
+  }
   template <std::convertible_to<T> U = T>
+    requires(!std::is_scalar_v<T>)
   [[nodiscard]] Result<std::string> pub(U&& body, const PubOptions& options) {
     return engine_->publish(Envelope::make<T>(std::forward<U>(body)), &options);
   }

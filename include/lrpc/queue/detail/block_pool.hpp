@@ -11,7 +11,8 @@ namespace lrpc::queue::detail {
 ///
 /// Magazines over slabs (Bonwick and Adams, "Magazines and Vmem", USENIX 2001): each thread keeps two lists of free
 /// blocks of each size; full lists change hands whole, under a lock taken once in dozens of blocks; what no thread
-/// needs goes back to its slab, and a slab without blocks in use goes back to the system. Under the address sanitizer
+/// needs goes back to its slab (a few full lists of each size are kept), and a slab without blocks in use goes back to
+/// the system. Safe after fork. The lists take 400 bytes of static thread-local storage. Under the address sanitizer
 /// blocks come from operator new, for it to watch over them.
 
 inline constexpr std::size_t kBlockAlignment = 64;
