@@ -1,0 +1,65 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string_view>
+#include <vector>
+
+#include <lrpc/queue/redis_client.hpp>
+
+#include "redis/connection.hpp"
+
+namespace lrpc::queue::redis {
+
+/// Whether a call may be made twice when its first outcome is unknown.
+enum class Repeat : std::uint8_t { no, safe };
+
+/// The connections to one server, made as they are needed, at most pool_size. A call takes the one that has least to
+/// do; a new one is opened when all are busy. What fails before it was sent is tried again, up to max_retries times,
+/// with jittered pauses; what may have been sent only where that is safe. Thread-safe; has no thread of its own.
+class Client final : public RedisClient {
+ public:
+  /// Opens min_idle_conns connections (at least one) within dial_timeout each.
+  static Result<std::shared_ptr<Client>> open(const RedisConfig& config);
+
+  /// Sends the commands in one piece and waits for their replies, error replies included, until `deadline`. Errors as of
+  /// Connection::call; `unavailable` also when no connection was free within pool_timeout.
+  Result<std::vector<Reply>> call(const Pipeline& commands, SteadyTime deadline, Repeat repeat);
+  /// A call of one command whose error reply is an error; `name` is for its text.
+  Result<Reply> command(std::string_view name, const Pipeline& command, SteadyTime deadline, Repeat repeat);
+  /// A connection that nobody shares and the pool does not count: for blocking commands.
+  Result<std::shared_ptr<Connection>> own_connection(SteadyTime deadline);
+  /// Ends all calls; later ones give `unavailable`.
+  void close();
+
+  /// The time that a call may take where its caller names none: waiting for a connection, writing, reading.
+  [[nodiscard]] Duration usual_time() const noexcept;
+  [[nodiscard]] const RedisConfig& config() const noexcept { return config_; }
+  [[nodiscard]] const Endpoint& endpoint() const noexcept { return endpoint_; }
+
+ private:
+  struct Member {
+    std::shared_ptr<Connection> connection;
+    std::size_t load = 0;  // calls of ours on it
+  };
+
+  Client(const RedisConfig& config, Endpoint endpoint);
+  Result<std::vector<Reply>> call_once(const Pipeline& commands, SteadyTime deadline);
+  Result<std::shared_ptr<Connection>> take(SteadyTime deadline);
+  void give_back(const std::shared_ptr<Connection>& connection);
+  [[nodiscard]] Timeouts timeouts() const noexcept;
+
+  const RedisConfig config_;
+  const Endpoint endpoint_;
+  std::mutex mutex_;  // not held while connecting or calling
+  std::condition_variable changed_;
+  std::vector<Member> members_;
+  std::size_t opening_ = 0;
+  bool closed_ = false;
+};
+
+}  // namespace lrpc::queue::redis

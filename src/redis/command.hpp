@@ -1,0 +1,62 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <array>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace lrpc::queue::redis {
+
+/// Commands in the form in which they go over the line (RESP, https://redis.io/docs/reference/protocol-spec/): each an
+/// array of strings. Built in place: a pipeline is one buffer.
+class Pipeline {
+ public:
+  /// Begins a command of so many arguments, its name included; that many `arg` must follow.
+  Pipeline& begin(std::size_t arguments) {
+    ++commands_;
+    header('*', arguments);
+    return *this;
+  }
+  Pipeline& arg(std::string_view text) {
+    header('$', text.size());
+    bytes_.append(text).append("\r\n");
+    return *this;
+  }
+  Pipeline& arg(std::int64_t value) {
+    std::array<char, 20> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+    return arg(std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
+  }
+  /// A whole command.
+  Pipeline& add(std::initializer_list<std::string_view> arguments) {
+    begin(arguments.size());
+    for (const std::string_view argument : arguments) arg(argument);
+    return *this;
+  }
+
+  [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::size_t commands() const noexcept { return commands_; }
+  void clear() noexcept {
+    bytes_.clear();
+    commands_ = 0;
+  }
+
+ private:
+  void header(char kind, std::size_t count) {
+    std::array<char, 24> text;
+    text[0] = kind;
+    char* end = std::to_chars(text.data() + 1, text.data() + text.size() - 2, count).ptr;
+    *end++ = '\r';
+    *end++ = '\n';
+    bytes_.append(text.data(), static_cast<std::size_t>(end - text.data()));
+  }
+
+  std::string bytes_;
+  std::size_t commands_ = 0;
+};
+
+}  // namespace lrpc::queue::redis

@@ -1,0 +1,184 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "redis/connection.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace lrpc::queue::redis {
+namespace {
+
+SteadyTime after(Duration duration) { return std::chrono::steady_clock::now() + duration; }
+
+}  // namespace
+
+Result<std::shared_ptr<Connection>> Connection::open(const Endpoint& endpoint, const Timeouts& timeouts,
+                                                     SteadyTime deadline) {
+  deadline = std::min(deadline, after(timeouts.dial));
+  Result<std::unique_ptr<Socket>> socket = Socket::connect(endpoint, deadline);
+  if (!socket) return std::unexpected(std::move(socket.error()));
+  std::shared_ptr<Connection> connection(new Connection(std::move(*socket), timeouts, endpoint.where()));
+  if (auto ok = connection->log_in(endpoint, deadline); !ok) return std::unexpected(std::move(ok.error()));
+  return connection;
+}
+
+Result<void> Connection::log_in(const Endpoint& endpoint, SteadyTime deadline) {
+  Pipeline commands;
+  std::vector<std::string_view> names;
+  if (!endpoint.password.empty()) {
+    if (endpoint.username.empty()) {
+      commands.add({"AUTH", endpoint.password});
+    } else {
+      commands.add({"AUTH", endpoint.username, endpoint.password});
+    }
+    names.emplace_back("AUTH");
+  }
+  commands.begin(2).arg("SELECT").arg(endpoint.db);
+  names.emplace_back("SELECT");
+  // For the operator who looks at CLIENT LIST; a user without the right to it does without.
+  commands.add({"CLIENT", "SETNAME", "lrpc-queue"});
+  Result<std::vector<Reply>> replies = call(commands, deadline);
+  if (!replies) {
+    Error& error = replies.error();
+    // Nothing was changed by it: simply not connected.
+    if (error.code == ErrorCode::outcome_unknown) error.code = ErrorCode::unavailable;
+    return std::unexpected(std::move(error));
+  }
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (!(*replies)[i].is_error()) continue;
+    Error error = error_of((*replies)[i].text(), names[i], where_);
+    if (error.code == ErrorCode::backend) error.code = ErrorCode::invalid_config;
+    return std::unexpected(std::move(error));
+  }
+  return {};
+}
+
+Result<std::vector<Reply>> Connection::call(const Pipeline& commands, SteadyTime deadline, bool patient) {
+  Call mine{.wanted = commands.commands()};
+  mine.replies.reserve(mine.wanted);
+  std::unique_lock lock(mutex_);
+  if (broken_) {
+    Error error = *broken_;
+    error.code = ErrorCode::unavailable;  // these commands were not sent
+    return std::unexpected(std::move(error));
+  }
+  if (places_.empty()) heard_ = std::chrono::steady_clock::now();
+  places_.push_back({.call = &mine, .missing = mine.wanted});
+  outbox_.append(commands.bytes());
+  ++outbox_calls_;
+  if (!writing_) send(lock);
+  while (!mine.done() && std::chrono::steady_clock::now() < deadline) {
+    if (!reading_) {
+      receive(lock, deadline, patient);
+    } else if (deadline == SteadyTime::max()) {
+      mine.changed.wait(lock);
+    } else {
+      mine.changed.wait_until(lock, deadline);
+    }
+  }
+  if (!mine.done()) {
+    // The replies will come, but to nobody.
+    std::ranges::find(places_, &mine, &Place::call)->call = nullptr;
+    mine.error = Error{.code = mine.sent ? ErrorCode::outcome_unknown : ErrorCode::timeout,
+                       .message = "Redis at " + where_ + " did not answer before the call's time-out",
+                       .retryable = true};
+  }
+  if (!reading_) pass_on_reading();
+  if (mine.error) return std::unexpected(std::move(*mine.error));
+  return std::move(mine.replies);
+}
+
+// Writes what has gathered, for all who left it here.
+void Connection::send(std::unique_lock<std::mutex>& lock) {
+  writing_ = true;
+  std::string batch;
+  while (!outbox_.empty() && !broken_) {
+    batch.clear();
+    std::swap(batch, outbox_);
+    for (auto it = places_.end() - static_cast<std::ptrdiff_t>(std::exchange(outbox_calls_, 0)); it != places_.end();
+         ++it) {
+      if (it->call != nullptr) it->call->sent = true;
+    }
+    lock.unlock();
+    std::size_t written = 0;
+    Result<void> result = socket_->write(batch, after(timeouts_.write), written);
+    lock.lock();
+    if (!result) fail_all(result.error());
+  }
+  writing_ = false;
+}
+
+// Reads once, for all.
+void Connection::receive(std::unique_lock<std::mutex>& lock, SteadyTime deadline, bool patient) {
+  reading_ = true;
+  const SteadyTime silent = patient ? SteadyTime::max() : heard_ + timeouts_.read;
+  lock.unlock();
+  std::array<char, 16 * 1024> buffer;
+  const Result<std::size_t> got = socket_->read(buffer, std::min(deadline, silent));
+  lock.lock();
+  reading_ = false;
+  if (got) {
+    heard_ = std::chrono::steady_clock::now();
+    take_in({buffer.data(), *got});
+  } else if (got.error().code != ErrorCode::timeout || silent <= deadline) {
+    fail_all(got.error());
+  }
+}
+
+// Hands the replies in `bytes` to the calls they belong to.
+void Connection::take_in(std::string_view bytes) {
+  if (auto fed = reader_.feed(bytes); !fed) {
+    fail_all(fed.error());
+    return;
+  }
+  for (;;) {
+    Result<std::optional<Reply>> next = reader_.next();
+    if (!next || (*next && places_.empty())) {
+      fail_all(next ? Error{.code = ErrorCode::backend, .message = "Redis at " + where_ + " sent a reply to nothing"}
+                    : next.error());
+      return;
+    }
+    if (!*next) return;
+    Place& place = places_.front();
+    if (place.call != nullptr) place.call->replies.push_back(std::move(**next));
+    if (--place.missing > 0) continue;
+    if (place.call != nullptr) place.call->changed.notify_one();
+    places_.pop_front();
+  }
+}
+
+// Somebody must read as long as somebody waits.
+void Connection::pass_on_reading() {
+  const auto next = std::ranges::find_if(places_, [](const Place& place) { return place.call != nullptr; });
+  if (next != places_.end()) next->call->changed.notify_one();
+}
+
+void Connection::fail_all(const Error& why) {
+  if (!broken_) {
+    broken_ = why;
+    broken_->retryable = true;
+    socket_->shut_down();
+  }
+  for (const Place& place : std::exchange(places_, {})) {
+    if (place.call == nullptr) continue;
+    place.call->error = *broken_;
+    place.call->error->code = place.call->sent ? ErrorCode::outcome_unknown : ErrorCode::unavailable;
+    place.call->changed.notify_one();
+  }
+  outbox_.clear();
+  outbox_calls_ = 0;
+}
+
+void Connection::abort() noexcept { socket_->shut_down(); }
+
+bool Connection::usable() const {
+  const std::lock_guard lock(mutex_);
+  return !broken_;
+}
+
+std::size_t Connection::load() const {
+  const std::lock_guard lock(mutex_);
+  return places_.size();
+}
+
+}  // namespace lrpc::queue::redis

@@ -1,0 +1,100 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <lrpc/queue/backend.hpp>
+
+#include "redis/command.hpp"
+#include "redis/endpoint.hpp"
+#include "redis/reply.hpp"
+#include "redis/socket.hpp"
+
+namespace lrpc::queue::redis {
+
+/// How long the parts of a call may take.
+struct Timeouts {
+  Duration dial{};
+  Duration read{};   ///< Without a byte from the server while replies are due: the connection is given up.
+  Duration write{};  ///< Without the server taking what is sent.
+};
+
+/// One logged-in connection that many threads share. There is no thread behind it: a caller writes its commands itself,
+/// at once when nobody else is writing, else it leaves them to who is, so that the commands of concurrent callers go
+/// out in one piece; one of those that wait for replies reads for all of them. A lone caller pays for nothing.
+/// Thread-safe.
+class Connection {
+ public:
+  /// Connects, logs in and selects the database. Errors as of Socket::connect; `permission` when the login fails,
+  /// `unavailable` while the server loads.
+  static Result<std::shared_ptr<Connection>> open(const Endpoint& endpoint, const Timeouts& timeouts,
+                                                  SteadyTime deadline);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection() = default;
+
+  /// Sends the commands and waits for all of their replies. Error replies are replies. `unavailable` when the commands
+  /// were surely not sent, `outcome_unknown` when they may have been, `timeout` likewise at the deadline (the connection
+  /// goes on, what comes late is dropped).
+  ///
+  /// With `patient` the server may take until the deadline to answer, however long read_timeout is: for blocking
+  /// commands, on a connection that nobody shares.
+  Result<std::vector<Reply>> call(const Pipeline& commands, SteadyTime deadline, bool patient = false);
+
+  /// Ends a patient call of another thread by closing the connection.
+  void abort() noexcept;
+  /// False once the connection is lost.
+  [[nodiscard]] bool usable() const;
+  /// Calls that wait for their replies now.
+  [[nodiscard]] std::size_t load() const;
+  [[nodiscard]] const std::string& where() const noexcept { return where_; }
+
+ private:
+  /// One call under way; lives on its caller's stack.
+  struct Call {
+    std::size_t wanted = 0;
+    std::vector<Reply> replies{};
+    bool sent = false;  // at least a part
+    std::optional<Error> error{};
+    std::condition_variable changed{};
+    [[nodiscard]] bool done() const noexcept { return error.has_value() || replies.size() == wanted; }
+  };
+  /// A call's place in the order of the replies; `call` is null when its caller has gone.
+  struct Place {
+    Call* call;
+    std::size_t missing;
+  };
+
+  Connection(std::unique_ptr<Socket> socket, const Timeouts& timeouts, std::string where)
+      : socket_(std::move(socket)), timeouts_(timeouts), where_(std::move(where)) {}
+
+  Result<void> log_in(const Endpoint& endpoint, SteadyTime deadline);
+  void send(std::unique_lock<std::mutex>& lock);
+  void receive(std::unique_lock<std::mutex>& lock, SteadyTime deadline, bool patient);
+  void take_in(std::string_view bytes);
+  void pass_on_reading();
+  void fail_all(const Error& why);
+
+  const std::unique_ptr<Socket> socket_;
+  const Timeouts timeouts_;
+  const std::string where_;
+  mutable std::mutex mutex_;  // guards all below; not held while bytes go over the line
+  std::string outbox_;        // of calls at the end of `places_`
+  std::size_t outbox_calls_ = 0;
+  std::deque<Place> places_;
+  ReplyReader reader_;  // of who is reading
+  bool writing_ = false;
+  bool reading_ = false;
+  SteadyTime heard_{};  // when the server last said something, or was first owed
+  std::optional<Error> broken_{};
+};
+
+}  // namespace lrpc::queue::redis

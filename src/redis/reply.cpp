@@ -1,0 +1,77 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "redis/reply.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+namespace lrpc::queue::redis {
+namespace {
+
+/// What the first word of an error reply means to us.
+struct Meaning {
+  std::string_view word;
+  ErrorCode code;
+  bool retryable;
+  std::string_view advice;
+};
+
+constexpr std::array kMeanings{
+    Meaning{"NOAUTH", ErrorCode::permission, false, "set redis_config.password"},
+    Meaning{"WRONGPASS", ErrorCode::permission, false, "check redis_config.username and password"},
+    Meaning{"NOPERM", ErrorCode::permission, false, "the ACL of this user forbids it (ACL LIST)"},
+    Meaning{"OOM", ErrorCode::queue_full, true, "the server's maxmemory is reached"},
+    Meaning{"LOADING", ErrorCode::unavailable, true, "the server still loads its data"},
+    Meaning{"BUSY", ErrorCode::unavailable, true, "a script runs for too long on the server"},
+    Meaning{"READONLY", ErrorCode::unavailable, true, "this is a replica; is the master's address meant?"},
+    Meaning{"MASTERDOWN", ErrorCode::unavailable, true, "the replica has lost its master"},
+    Meaning{"CLUSTERDOWN", ErrorCode::unavailable, true, "slots of the cluster have no master"},
+    Meaning{"TRYAGAIN", ErrorCode::unavailable, true, "a slot of the cluster is being moved"},
+    Meaning{"NOREPLICAS", ErrorCode::unavailable, true, "min-replicas-to-write is not reached"},
+    Meaning{"MISCONF", ErrorCode::unavailable, true, "the server cannot write its snapshots to disk"},
+    Meaning{"WRONGTYPE", ErrorCode::backend, false, "a key of the queue holds something else; is key_prefix shared?"},
+};
+
+}  // namespace
+
+std::string_view Reply::text() const noexcept {
+  if (!is_text() && !is_error()) return {};
+  return {reply_->str, static_cast<std::size_t>(reply_->len)};
+}
+
+std::optional<std::int64_t> Reply::number() const noexcept {
+  if (is_integer()) return reply_->integer;
+  const std::string_view digits = is_text() ? text() : std::string_view{};
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (digits.empty() || error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+  return value;
+}
+
+std::unexpected<Error> ReplyReader::broken() const {
+  return fail(ErrorCode::backend, std::string("what came from the server is no Redis reply: ") + reader_->errstr);
+}
+
+Result<void> ReplyReader::feed(std::string_view bytes) {
+  if (redisReaderFeed(reader_.get(), bytes.data(), bytes.size()) != REDIS_OK) return broken();
+  return {};
+}
+
+Result<std::optional<Reply>> ReplyReader::next() {
+  void* reply = nullptr;
+  if (redisReaderGetReply(reader_.get(), &reply) != REDIS_OK) return broken();
+  if (reply == nullptr) return std::nullopt;
+  return Reply(static_cast<redisReply*>(reply));
+}
+
+Error error_of(std::string_view reply, std::string_view command, std::string_view where) {
+  const std::string_view word = reply.substr(0, reply.find(' '));
+  std::string text = std::string(command) + " at " + std::string(where) + ": " + std::string(reply);
+  const auto* const meaning = std::ranges::find(kMeanings, word, &Meaning::word);
+  if (meaning == kMeanings.end()) return {.code = ErrorCode::backend, .message = std::move(text), .source = "redis"};
+  text += " (" + std::string(meaning->advice) + ")";
+  return {.code = meaning->code, .message = std::move(text), .retryable = meaning->retryable, .source = "redis"};
+}
+
+}  // namespace lrpc::queue::redis

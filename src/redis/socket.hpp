@@ -1,0 +1,54 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <lrpc/queue/backend.hpp>
+
+#include "redis/endpoint.hpp"
+
+// OpenSSL's, kept out of this header.
+struct ssl_st;
+struct ssl_ctx_st;
+
+namespace lrpc::queue::redis {
+
+/// Bytes to and from a server: TCP, a Unix socket, or TLS over either. One thread may read while another writes;
+/// `shut_down` may come from any.
+class Socket {
+ public:
+  /// `unavailable` when there is no server, `timeout` at the deadline, `permission` when the server's certificate is not
+  /// accepted or ours is refused, `invalid_config` for a file that cannot be read.
+  static Result<std::unique_ptr<Socket>> connect(const Endpoint& endpoint, SteadyTime deadline);
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  ~Socket();
+
+  /// Waits for bytes and reads some, at least one. `timeout` at the deadline; `unavailable` when the line is gone.
+  Result<std::size_t> read(std::span<char> into, SteadyTime deadline);
+  /// Writes everything. At an error `written` says how much surely went into the line.
+  Result<void> write(std::string_view bytes, SteadyTime deadline, std::size_t& written);
+  /// Ends the waits of both sides; later calls fail.
+  void shut_down() noexcept;
+
+ private:
+  Socket(int fd, std::string where) noexcept;
+  Result<void> start_tls(const TlsConfig& tls, SteadyTime deadline);
+  /// Waits for the events of poll(2); false at the deadline.
+  [[nodiscard]] bool wait(short events, SteadyTime deadline) const noexcept;
+  [[nodiscard]] std::unexpected<Error> lost(std::string_view doing, int error) const;
+  [[nodiscard]] std::unexpected<Error> tls_failed(std::string_view doing) const;
+
+  const int fd_;
+  const std::string where_;
+  std::mutex tls_mutex_;  // OpenSSL lets only one thread use a connection at a time; not held while waiting
+  ssl_ctx_st* context_ = nullptr;
+  ssl_st* tls_ = nullptr;
+};
+
+}  // namespace lrpc::queue::redis
