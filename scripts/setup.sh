@@ -32,6 +32,10 @@ build      libtomlplusplus-dev
 build      libcli11-dev             # the command line's options
 test       libgtest-dev             # the tests and the conformance suite
 test       libgmock-dev
+test       libhiredis-dev           # the Redis client
+test       libssl-dev
+test       redis-server             # the server that its tests start
+test       openssl                  # their certificates
 dev        ccache                   # used by the build when it is there
 dev        clang-19                 # the second compiler
 dev        clang-format-19

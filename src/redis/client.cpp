@@ -54,8 +54,7 @@ Result<std::vector<Reply>> Client::call(const Pipeline& commands, SteadyTime dea
     Result<std::vector<Reply>> replies = call_once(commands, deadline);
     if (replies) return replies;
     const ErrorCode code = replies.error().code;
-    const bool again =
-        code == ErrorCode::unavailable || (code == ErrorCode::outcome_unknown && repeat == Repeat::safe);
+    const bool again = code == ErrorCode::unavailable || (code == ErrorCode::outcome_unknown && repeat == Repeat::safe);
     const SteadyTime next = std::chrono::steady_clock::now() + pause_before(tries);
     if (!again || tries > config_.max_retries || next >= deadline) return replies;
     std::unique_lock lock(mutex_);

@@ -26,8 +26,8 @@ class Client final : public RedisClient {
   /// Opens min_idle_conns connections (at least one) within dial_timeout each.
   static Result<std::shared_ptr<Client>> open(const RedisConfig& config);
 
-  /// Sends the commands in one piece and waits for their replies, error replies included, until `deadline`. Errors as of
-  /// Connection::call; `unavailable` also when no connection was free within pool_timeout.
+  /// Sends the commands in one piece and waits for their replies, error replies included, until `deadline`. Errors as
+  /// of Connection::call; `unavailable` also when no connection was free within pool_timeout.
   Result<std::vector<Reply>> call(const Pipeline& commands, SteadyTime deadline, Repeat repeat);
   /// A call of one command whose error reply is an error; `name` is for its text.
   Result<Reply> command(std::string_view name, const Pipeline& command, SteadyTime deadline, Repeat repeat);

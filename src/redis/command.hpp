@@ -1,10 +1,10 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <array>
 #include <initializer_list>
 #include <string>
 #include <string_view>

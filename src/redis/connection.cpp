@@ -62,7 +62,11 @@ Result<std::vector<Reply>> Connection::call(const Pipeline& commands, SteadyTime
     error.code = ErrorCode::unavailable;  // these commands were not sent
     return std::unexpected(std::move(error));
   }
-  if (places_.empty()) heard_ = std::chrono::steady_clock::now();
+  const auto now = std::chrono::steady_clock::now();
+  if (now >= deadline) {
+    return fail(ErrorCode::timeout, "the call's time-out passed before Redis at " + where_ + " was asked", true);
+  }
+  if (places_.empty()) heard_ = now;
   places_.push_back({.call = &mine, .missing = mine.wanted});
   outbox_.append(commands.bytes());
   ++outbox_calls_;

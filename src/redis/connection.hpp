@@ -42,8 +42,8 @@ class Connection {
   ~Connection() = default;
 
   /// Sends the commands and waits for all of their replies. Error replies are replies. `unavailable` when the commands
-  /// were surely not sent, `outcome_unknown` when they may have been, `timeout` likewise at the deadline (the connection
-  /// goes on, what comes late is dropped).
+  /// were surely not sent, `outcome_unknown` when they may have been, `timeout` likewise at the deadline (the
+  /// connection goes on, what comes late is dropped).
   ///
   /// With `patient` the server may take until the deadline to answer, however long read_timeout is: for blocking
   /// commands, on a connection that nobody shares.

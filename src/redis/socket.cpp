@@ -214,8 +214,8 @@ Result<void> Socket::start_tls(const TlsConfig& tls, SteadyTime deadline) {
     if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE) {
       if (const long verdict = SSL_get_verify_result(tls_); tls.verify && verdict != X509_V_OK) {
         ERR_clear_error();
-        return fail(ErrorCode::permission, "the TLS certificate of Redis at " + where_ + " is not accepted: " +
-                                               X509_verify_cert_error_string(verdict) +
+        return fail(ErrorCode::permission, "the TLS certificate of Redis at " + where_ +
+                                               " is not accepted: " + X509_verify_cert_error_string(verdict) +
                                                "; set redis_config.tls.ca_file, or server_name");
       }
       return tls_failed("the TLS handshake");
@@ -247,8 +247,8 @@ std::unexpected<Error> Socket::lost(std::string_view doing, int error) const {
 
 std::unexpected<Error> Socket::tls_failed(std::string_view doing) const {
   // A server that speaks plain text, or that wants a certificate of ours, ends the handshake.
-  return fail(ErrorCode::unavailable,
-              std::string(doing) + " with Redis at " + where_ + " failed: " + tls_reason(), true);
+  return fail(ErrorCode::unavailable, std::string(doing) + " with Redis at " + where_ + " failed: " + tls_reason(),
+              true);
 }
 
 Result<std::size_t> Socket::read(std::span<char> into, SteadyTime deadline) {
@@ -308,7 +308,8 @@ Result<void> Socket::write(std::string_view bytes, SteadyTime deadline, std::siz
       }
     }
     if (!wait(wanted, deadline)) {
-      return fail(ErrorCode::timeout, "Redis at " + where_ + " did not take what was sent in time (write_timeout)", true);
+      return fail(ErrorCode::timeout, "Redis at " + where_ + " did not take what was sent in time (write_timeout)",
+                  true);
     }
   }
   return {};

@@ -22,8 +22,8 @@ namespace lrpc::queue::redis {
 /// `shut_down` may come from any.
 class Socket {
  public:
-  /// `unavailable` when there is no server, `timeout` at the deadline, `permission` when the server's certificate is not
-  /// accepted or ours is refused, `invalid_config` for a file that cannot be read.
+  /// `unavailable` when there is no server, `timeout` at the deadline, `permission` when the server's certificate is
+  /// not accepted or ours is refused, `invalid_config` for a file that cannot be read.
   static Result<std::unique_ptr<Socket>> connect(const Endpoint& endpoint, SteadyTime deadline);
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;

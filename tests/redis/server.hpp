@@ -1,0 +1,69 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <lrpc/queue/config.hpp>
+
+namespace lrpc::queue::redis {
+
+/// A folder that goes with its owner.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  ~TemporaryFolder();
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// A TCP port of the loopback interface that nobody uses now.
+[[nodiscard]] int free_port();
+
+/// A certificate authority with a certificate for "localhost" and 127.0.0.1, made with the openssl program.
+class Certificates {
+ public:
+  Certificates();
+  [[nodiscard]] std::string file(const std::string& name) const { return (folder_.path() / name).string(); }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+/// A real redis-server of the test's own.
+class RedisServer {
+ public:
+  /// Starts it with these options besides port and folder, and waits until it answers. Throws std::runtime_error with
+  /// its log when it does not.
+  explicit RedisServer(std::vector<std::string> options = {});
+  RedisServer(const RedisServer&) = delete;
+  RedisServer& operator=(const RedisServer&) = delete;
+  ~RedisServer();
+
+  [[nodiscard]] int port() const noexcept { return port_; }
+  [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
+  [[nodiscard]] std::string file(const std::string& name) const { return (folder_.path() / name).string(); }
+  /// A configuration for it, with short time-outs.
+  [[nodiscard]] RedisConfig config() const;
+  /// Sends a signal: SIGKILL, SIGSTOP, SIGCONT.
+  void signal(int number) const;
+  /// Starts it again after it was killed, on the same port and data.
+  void start();
+  /// Waits until the process is gone.
+  void await_end();
+
+ private:
+  TemporaryFolder folder_;
+  std::vector<std::string> options_;
+  int port_;
+  pid_t pid_ = -1;
+};
+
+}  // namespace lrpc::queue::redis
