@@ -63,7 +63,8 @@ struct Slab {
 
   [[nodiscard]] bool full() const noexcept { return free == nullptr && uncut == 0; }
   static Slab& of(Block* block) noexcept {
-    return *reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(block) & ~(kSlabBytes - 1));
+    const std::uintptr_t inside = reinterpret_cast<std::uintptr_t>(block) & (kSlabBytes - 1);
+    return *reinterpret_cast<Slab*>(reinterpret_cast<std::byte*>(block) - inside);
   }
 };
 
@@ -318,16 +319,16 @@ void* allocate_block(std::size_t size) {
   return block;
 }
 
-void free_block(void* memory, std::size_t size) noexcept {
+void free_block(void* block, std::size_t size) noexcept {
   const std::size_t size_class = class_of(size);
   Magazine& magazine = magazines[size_class];
-  auto* block = static_cast<Block*>(memory);
+  auto* freed = static_cast<Block*>(block);
   if (magazine.count == magazine.limit) [[unlikely]] {
-    free_slowly(block, size_class);
+    free_slowly(freed, size_class);
     return;
   }
-  block->next = magazine.head;
-  magazine.head = block;
+  freed->next = magazine.head;
+  magazine.head = freed;
   ++magazine.count;
 }
 

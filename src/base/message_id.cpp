@@ -156,7 +156,7 @@ std::optional<MessageId> MessageId::parse(std::string_view text) noexcept {
   const auto part = [&](std::size_t from, std::size_t count) {
     std::uint64_t bits = 0;
     for (std::size_t i = from; i < from + count; ++i) {
-      const int value = kValues[static_cast<unsigned char>(text[i])];
+      const std::int8_t value = kValues[static_cast<unsigned char>(text[i])];
       seen |= value;
       bits = (bits << 5U) | static_cast<std::uint64_t>(value);
     }

@@ -269,8 +269,7 @@ void Runner::settle_failure(const Worker& me, const Failure& failure, std::strin
   settle_.settle(std::move(settlement));
 }
 
-bool Runner::hold(const DeliveryTag& of, const Settlement& retry) {
-  const DeliveryTag tag = of;
+bool Runner::hold(DeliveryTag tag, const Settlement& retry) {
   Item item{.delivery = {.tag = tag, .attempts = tag.attempts},
             .again = true,
             .keep = std::make_unique<Settlement>(

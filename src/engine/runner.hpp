@@ -54,7 +54,7 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   void after_handler(std::function<void()> action);
   /// If `tag` is the delivery of a handler running here and has a key: keeps it here until `retry.delay` has passed and
   /// with it the later messages of the key (D8). False = not done, `retry` is to be settled as any other.
-  bool hold(const DeliveryTag& tag, const Settlement& retry);
+  bool hold(DeliveryTag tag, const Settlement& retry);
   /// To be called after the channel was paused or resumed.
   void pause_changed();
   /// Messages fetched that no handler has seen: they count as ready.

@@ -137,8 +137,9 @@ Result<void> TopicImpl::finish_close(std::shared_ptr<void> parent) {
     if (!one && result) result = std::move(one);
   }
   // Those that the user closes in another thread, or has deleted.
+  std::ranges::sort(begun);
   for (const auto& channel : all_channels()) {
-    if (std::ranges::find(begun, channel) != begun.end()) continue;
+    if (std::ranges::binary_search(begun, channel)) continue;
     Result<void> one = channel->await_end();
     if (!one && result) result = std::move(one);
   }

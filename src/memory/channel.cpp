@@ -110,7 +110,10 @@ Result<std::size_t> MemoryChannel::receive(std::span<Delivery> out, const Receiv
 bool MemoryChannel::spin(Lock& lock, WakeUps& wake_ups) {
   ChannelState& s = *state_;
   if (s.spinning || !detail::may_spin()) return false;
-  if (s.spins_in_vain > kSpinsInVain && ++s.spins_in_vain < kSpinsInVain + kSpinAgain) return false;
+  if (s.spins_in_vain > kSpinsInVain) {
+    ++s.spins_in_vain;
+    if (s.spins_in_vain < kSpinsInVain + kSpinAgain) return false;
+  }
   const std::uint64_t popped = s.store.fifo().popped();
   s.spinning = true;
   lock.unlock();

@@ -14,6 +14,30 @@ Channels& TopicState::targets() {
   return backlog;
 }
 
+std::size_t TopicState::place_of(const std::string& channel) const {
+  const auto found = places.find(channel);
+  return found != places.end() ? found->second : channels.size();
+}
+
+void TopicState::add(std::shared_ptr<ChannelState> channel) {
+  const auto [entry, added] = places.emplace(channel->name, channels.size());
+  try {
+    channels.push_back(std::move(channel));
+  } catch (...) {
+    places.erase(entry);
+    throw;
+  }
+}
+
+std::shared_ptr<ChannelState> TopicState::take_out(std::size_t place) {
+  std::swap(channels[place], channels.back());
+  places[channels[place]->name] = place;
+  std::shared_ptr<ChannelState> channel = std::move(channels.back());
+  channels.pop_back();
+  places.erase(channel->name);
+  return channel;
+}
+
 Result<void> MemoryTopic::check_open() const {
   if (closed_) return fail(ErrorCode::topic_closed, "topic " + state_->name + " is closed");
   return {};
@@ -151,23 +175,22 @@ Result<std::shared_ptr<BackendChannel>> MemoryTopic::open_channel(const std::str
                                                                   bool create) {
   const std::lock_guard lock(state_->mutex);
   if (closed_) return std::unexpected(std::move(check_open().error()));
-  auto& channels = state_->channels;
-  auto it = std::ranges::find(channels, name, &ChannelState::name);
-  if (it == channels.end()) {
+  TopicState& t = *state_;
+  const std::size_t place = t.place_of(name);
+  if (place == t.channels.size()) {
     if (!create) {
-      return fail(ErrorCode::channel_not_found, "topic " + state_->name + " has no channel " + name);
+      return fail(ErrorCode::channel_not_found, "topic " + t.name + " has no channel " + name);
     }
-    if (!state_->backlog.empty()) {
+    if (!t.backlog.empty()) {
       // The first channel gets what was published before it (D4).
-      channels.push_back(std::move(state_->backlog.front()));
-      state_->backlog.clear();
-      channels.back()->name = name;
+      t.backlog.front()->name = name;
+      t.add(t.backlog.front());
+      t.backlog.clear();
     } else {
-      channels.push_back(std::make_shared<ChannelState>(name, state_->sleepers));
+      t.add(std::make_shared<ChannelState>(name, t.sleepers));
     }
-    it = std::prev(channels.end());
   }
-  return std::make_shared<MemoryChannel>(*it, clock_, policy);
+  return std::make_shared<MemoryChannel>(t.channels[place], clock_, policy);
 }
 
 Result<std::vector<std::string>> MemoryTopic::channels() {
@@ -186,12 +209,11 @@ Result<void> MemoryTopic::delete_channel(const std::string& name) {
   std::shared_ptr<ChannelState> channel;
   const std::lock_guard lock(state_->mutex);
   if (closed_) return check_open();
-  const auto it = std::ranges::find(state_->channels, name, &ChannelState::name);
-  if (it == state_->channels.end()) {
+  const std::size_t place = state_->place_of(name);
+  if (place == state_->channels.size()) {
     return fail(ErrorCode::channel_not_found, "topic " + state_->name + " has no channel " + name);
   }
-  channel = std::move(*it);
-  state_->channels.erase(it);
+  channel = state_->take_out(place);
   const std::lock_guard inner(channel->mutex);
   channel->deleted = true;
   channel->store.clear(garbage);

@@ -1,9 +1,11 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include <lrpc/queue/backend.hpp>
@@ -23,8 +25,13 @@ struct TopicState {
   detail::Mutex mutex;
   const std::shared_ptr<Sleepers> sleepers = std::make_shared<Sleepers>(0);
   Channels channels;
-  Channels backlog;  // none or one: takes the messages while there is no channel
+  std::unordered_map<std::string, std::size_t> places;  // of the channels, by name
+  Channels backlog;                                     // none or one: takes the messages while there is no channel
 
+  /// The place of a channel that is there, else channels.size(). Holds `mutex`.
+  [[nodiscard]] std::size_t place_of(const std::string& channel) const;
+  void add(std::shared_ptr<ChannelState> channel);
+  [[nodiscard]] std::shared_ptr<ChannelState> take_out(std::size_t place);
   /// Where a publish goes: the channels, or the backlog. Holds `mutex`.
   Channels& targets();
 };

@@ -117,7 +117,7 @@ void Connection::receive(std::unique_lock<std::mutex>& lock, SteadyTime deadline
   reading_ = true;
   const SteadyTime silent = patient ? SteadyTime::max() : heard_ + timeouts_.read;
   lock.unlock();
-  std::array<char, 16 * 1024> buffer;
+  std::array<char, 16'384> buffer;
   const Result<std::size_t> got = socket_->read(buffer, std::min(deadline, silent));
   lock.lock();
   reading_ = false;

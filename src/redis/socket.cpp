@@ -44,7 +44,7 @@ std::string tls_reason() {
 }
 
 // OpenSSL's own socket BIO writes without MSG_NOSIGNAL: a server that closes would end the process by SIGPIPE.
-int descriptor_of(BIO* bio) { return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio))); }
+int descriptor_of(BIO* bio) { return *static_cast<const int*>(BIO_get_data(bio)); }
 
 int bio_write(BIO* bio, const char* data, int size) {
   BIO_clear_retry_flags(bio);
@@ -66,8 +66,8 @@ long bio_control(BIO* bio, int command, long /*argument*/, void* /*pointer*/) {
   return command == BIO_CTRL_FLUSH ? 1 : 0;
 }
 
-/// A BIO over a socket that it does not own; null when there is no memory.
-BIO* make_bio(int fd) {
+/// A BIO over a socket that it does not own and whose number stays where it is; null when there is no memory.
+BIO* make_bio(const int* fd) {
   static BIO_METHOD* const method = [] {
     BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "socket without SIGPIPE");
     if (made != nullptr) {
@@ -79,7 +79,7 @@ BIO* make_bio(int fd) {
   }();
   BIO* bio = method != nullptr ? BIO_new(method) : nullptr;
   if (bio != nullptr) {
-    BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(fd)));
+    BIO_set_data(bio, const_cast<int*>(fd));
     BIO_set_init(bio, 1);
   }
   return bio;
@@ -190,7 +190,7 @@ Result<void> Socket::start_tls(const TlsConfig& tls, SteadyTime deadline) {
   }
   SSL_CTX_set_verify(context_, tls.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
   tls_ = SSL_new(context_);
-  BIO* const bio = make_bio(fd_);
+  BIO* const bio = make_bio(&fd_);
   if (tls_ == nullptr || bio == nullptr) {
     BIO_free(bio);
     return fail(ErrorCode::backend, "OpenSSL: " + tls_reason());
