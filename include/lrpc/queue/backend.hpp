@@ -31,7 +31,8 @@
 /// - It reports what happened: `unavailable` = certainly not done, `outcome_unknown` = perhaps done.
 /// - Every call is safe from many threads at once and ends by its deadline, `set_receiving(false)`, stop token or
 /// close.
-/// - After `close()` of an object returned, calls begun before have finished and later ones give the closed error of
+/// - After `close()` of an object returned, nothing is changed through it any more: calls still under way end at once,
+///   they and later ones with the closed error of
 ///   that object (topic_closed, channel_closed, queue_closed); closing twice is fine. After a channel's deletion its
 ///   objects give `channel_not_found`, blocked receives included.
 /// - The tags of different channels differ, so that a delivery of one channel is unknown to another (D10).
