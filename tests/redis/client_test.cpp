@@ -262,8 +262,7 @@ TEST_F(ClientTest, PoolTimeoutBoundsTheWaitForAConnection) {
 
 TEST_F(ClientTest, NothingIsSentAfterTheDeadline) {
   const auto client = must(Client::open(server_.config()));
-  EXPECT_EQ(error_of_call(client->call(command({"INCR", "n"}), in(Duration(-1)), Repeat::no)).code,
-            ErrorCode::timeout);
+  EXPECT_EQ(error_of_call(client->call(command({"INCR", "n"}), in(Duration(-1)), Repeat::no)).code, ErrorCode::timeout);
   EXPECT_TRUE(must(ask(*client, {"GET", "n"})).is_nil());
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <type_traits>
 #include <utility>
 
 #include <gmock/gmock.h>
@@ -27,7 +28,7 @@ inline constexpr auto kPatience = std::chrono::seconds(10);
 template <class T>
 T must(Result<T> result) {
   if (!result) throw std::runtime_error(std::string(to_string(result.error().code)) + ": " + result.error().message);
-  return std::move(*result);
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
 [[nodiscard]] inline Pipeline command(std::initializer_list<std::string_view> words) {

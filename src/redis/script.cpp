@@ -1,0 +1,50 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "redis/script.hpp"
+
+#include <openssl/sha.h>
+
+#include <array>
+#include <utility>
+
+namespace lrpc::queue::redis {
+namespace {
+
+std::string sha1_of(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::array<unsigned char, SHA_DIGEST_LENGTH> digest{};
+  SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  std::string hex;
+  for (const unsigned char byte : digest) {
+    hex += kDigits[byte >> 4U];
+    hex += kDigits[byte & 15U];
+  }
+  return hex;
+}
+
+}  // namespace
+
+Script::Script(std::string_view name, std::string_view text) : name_(name), text_(text), hash_(sha1_of(text)) {}
+
+Result<Reply> Script::run(Client& client, std::span<const std::string> keys, std::span<const std::string> arguments,
+                          SteadyTime deadline, Repeat repeat) const {
+  Result<Reply> reply = evaluate(client, "EVALSHA", hash_, keys, arguments, deadline, repeat);
+  if (reply && reply->is_error() && reply->text().starts_with("NOSCRIPT")) {
+    reply = evaluate(client, "EVAL", text_, keys, arguments, deadline, repeat);
+  }
+  if (reply && reply->is_error()) return std::unexpected(error_of(reply->text(), name_, client.endpoint().where()));
+  return reply;
+}
+
+Result<Reply> Script::evaluate(Client& client, std::string_view how, std::string_view what,
+                               std::span<const std::string> keys, std::span<const std::string> arguments,
+                               SteadyTime deadline, Repeat repeat) const {
+  Pipeline command;
+  command.begin(3 + keys.size() + arguments.size()).arg(how).arg(what).arg(static_cast<std::int64_t>(keys.size()));
+  for (const std::string& key : keys) command.arg(key);
+  for (const std::string& argument : arguments) command.arg(argument);
+  Result<std::vector<Reply>> replies = client.call(command, deadline, repeat);
+  if (!replies) return std::unexpected(std::move(replies.error()));
+  return std::move(replies->front());
+}
+
+}  // namespace lrpc::queue::redis

@@ -1,0 +1,33 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "redis/client.hpp"
+
+namespace lrpc::queue::redis {
+
+/// A Lua script that the server runs as one step. It is called by its hash; a server that does not know it (new,
+/// restarted, failed over, SCRIPT FLUSH) gets the text with the same call and keeps it.
+class Script {
+ public:
+  Script(std::string_view name, std::string_view text);
+
+  /// Runs it. Error replies are errors; `unavailable` and friends as of Client::call.
+  Result<Reply> run(Client& client, std::span<const std::string> keys, std::span<const std::string> arguments,
+                    SteadyTime deadline, Repeat repeat) const;
+
+  [[nodiscard]] const std::string& hash() const noexcept { return hash_; }
+
+ private:
+  Result<Reply> evaluate(Client& client, std::string_view how, std::string_view what, std::span<const std::string> keys,
+                         std::span<const std::string> arguments, SteadyTime deadline, Repeat repeat) const;
+
+  std::string name_;
+  std::string text_;
+  std::string hash_;  // SHA-1 in hexadecimal, as EVALSHA wants it
+};
+
+}  // namespace lrpc::queue::redis

@@ -1,0 +1,139 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "redis/topic_scripts.hpp"
+
+namespace lrpc::queue::redis {
+
+const Script& publish_script() {
+  static const Script script("publish", R"lua(
+local registry, topic = KEYS[1], ARGV[1]
+local most, overflow, count = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
+
+-- The channels, or the backlog: names and streams.
+local targets = {}
+local listed = redis.call('HGETALL', registry)
+for i = 1, #listed, 2 do
+  if listed[i] ~= '#' and tonumber(listed[i + 1]) > 0 then
+    targets[#targets + 1] = {listed[i], registry .. ':' .. listed[i]}
+  end
+end
+if #targets == 0 then targets[1] = {'', registry .. '::backlog'} end
+
+-- Room for all, or nothing is stored.
+local drops = {}
+for _, target in ipairs(targets) do
+  local length = redis.call('XLEN', target[2])
+  local depth = length + redis.call('ZCARD', target[2] .. ':delayed')
+  local excess = depth + count - most
+  if excess > 0 then
+    local ready = 0
+    if overflow == 'drop_oldest' and length > 0 then
+      -- What no consumer has been handed: the entries behind the group's last.
+      local from = '-'
+      if target[1] ~= '' then
+        for _, group in ipairs(redis.call('XINFO', 'GROUPS', target[2])) do
+          local about = {}
+          for i = 1, #group, 2 do about[group[i]] = group[i + 1] end
+          if about['name'] == topic .. ':' .. target[1] then from = '(' .. about['last-delivered-id'] end
+        end
+      end
+      local oldest = redis.call('XRANGE', target[2], from, '+', 'COUNT', excess)
+      ready = #oldest
+      drops[#drops + 1] = {target, oldest}
+    end
+    if ready < excess then return {0, target[1], depth} end
+  end
+end
+local result = {1}
+for _, drop in ipairs(drops) do
+  for _, entry in ipairs(drop[2]) do redis.call('XDEL', drop[1][2], entry[1]) end
+  result[#result + 1] = #drop[2]
+  result[#result + 1] = drop[1][1]
+end
+
+local now = nil
+local at = 5
+for _ = 1, count do
+  local delay, further = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
+  local entry = {'', '*', 'id', ARGV[at + 2], 'body', ARGV[at + 3], 'timestamp', ARGV[at + 4], 'channel', '',
+                 'expires_at', ARGV[at + 5], 'attempts', '0'}
+  for i = 1, 2 * further do entry[14 + i] = ARGV[at + 5 + i] end
+  at = at + 6 + 2 * further
+  if delay == 0 then
+    for _, target in ipairs(targets) do
+      entry[1], entry[10] = target[2], target[1]
+      redis.call('XADD', unpack(entry))
+    end
+  else
+    if now == nil then
+      local time = redis.call('TIME')
+      now = time[1] * 1000 + math.floor(time[2] / 1000)
+    end
+    for _, target in ipairs(targets) do
+      entry[10] = target[1]
+      -- The number makes two equal messages two members.
+      local number = redis.call('HINCRBY', registry, '#', 1)
+      redis.call('ZADD', target[2] .. ':delayed', now + delay, cmsgpack.pack({number, unpack(entry, 3)}))
+    end
+  end
+end
+return result
+)lua");
+  return script;
+}
+
+const Script& open_channel_script() {
+  static const Script script("open channel", R"lua(
+local registry, stream, backlog = KEYS[1], KEYS[2], KEYS[3]
+local channel, group, create = ARGV[1], ARGV[2], ARGV[3] == '1'
+
+local incarnation = tonumber(redis.call('HGET', registry, channel) or '0')
+-- A stream that another program made counts as a channel, unless we have deleted it.
+local there = incarnation > 0 or (incarnation == 0 and redis.call('EXISTS', stream) == 1)
+if not there and not create then return 0 end
+if incarnation <= 0 then
+  local first = true
+  for _, name in ipairs(redis.call('HKEYS', registry)) do
+    if name ~= '#' and tonumber(redis.call('HGET', registry, name)) > 0 then first = false end
+  end
+  if first and redis.call('EXISTS', backlog) == 1 then
+    -- What was published before the first channel is its.
+    if redis.call('EXISTS', stream) == 0 then
+      redis.call('RENAME', backlog, stream)
+    else
+      local moving = redis.call('XRANGE', backlog, '-', '+', 'COUNT', 1000)
+      for _, entry in ipairs(moving) do
+        redis.call('XADD', stream, '*', unpack(entry[2]))
+        redis.call('XDEL', backlog, entry[1])
+      end
+      if redis.call('XLEN', backlog) > 0 then return -1 end
+      redis.call('UNLINK', backlog)
+    end
+    if redis.call('EXISTS', backlog .. ':delayed') == 1 then
+      redis.call('RENAME', backlog .. ':delayed', stream .. ':delayed')
+    end
+  end
+  incarnation = redis.call('HINCRBY', registry, '#', 1)
+  redis.call('HSET', registry, channel, incarnation)
+end
+-- The group goes with its stream when an operator deletes that.
+local made = redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
+if type(made) == 'table' and made['err'] and not string.find(made['err'], 'BUSYGROUP', 1, true) then return made end
+return incarnation
+)lua");
+  return script;
+}
+
+const Script& delete_channel_script() {
+  static const Script script("delete channel", R"lua(
+local registry, stream, delayed, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local incarnation = tonumber(redis.call('HGET', registry, ARGV[1]) or '0')
+if incarnation < 0 or (incarnation == 0 and redis.call('EXISTS', stream) == 0) then return 0 end
+if incarnation == 0 then incarnation = redis.call('HINCRBY', registry, '#', 1) end
+redis.call('HSET', registry, ARGV[1], -incarnation)
+redis.call('UNLINK', stream, delayed, dead)
+return 1
+)lua");
+  return script;
+}
+
+}  // namespace lrpc::queue::redis

@@ -1,0 +1,30 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "redis/script.hpp"
+
+/// \file
+/// What a topic does on the server, each as one step for all that look on.
+///
+/// The registry is a hash: a channel's field holds its incarnation, a number that grows with every channel made in the
+/// topic ("#" holds the last); negative = deleted on purpose. So a handle knows whether its channel is still the one
+/// that it opened, whether somebody deleted it, or whether an operator's DEL took the registry away (then it is made
+/// anew).
+
+namespace lrpc::queue::redis {
+
+/// Stores messages for every channel of the topic, or in the backlog, all or none.
+/// KEYS: registry. ARGV: topic, the most messages of a channel, "reject" or "drop_oldest", number of messages; then for
+/// each: delay in ms, number of further fields, id, body, timestamp, expires_at, further names and values.
+/// Returns {1, number dropped, channel, number dropped, channel...}, or {0, channel, depth} when a channel is full and
+/// nothing was stored.
+[[nodiscard]] const Script& publish_script();
+
+/// Opens a channel. KEYS: registry, stream, backlog. ARGV: channel, group, "1" to make it when missing.
+/// Returns its incarnation; 0 = there is none; -1 = call again, a large backlog is being moved.
+[[nodiscard]] const Script& open_channel_script();
+
+/// Deletes a channel. KEYS: registry, stream, delayed, dead. ARGV: channel. Returns 1, or 0 = there was none.
+[[nodiscard]] const Script& delete_channel_script();
+
+}  // namespace lrpc::queue::redis

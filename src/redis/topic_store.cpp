@@ -1,0 +1,121 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "redis/topic_store.hpp"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "redis/topic_scripts.hpp"
+
+namespace lrpc::queue::redis {
+namespace {
+
+std::string_view text_of(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+/// The fields beyond the manual's six, in the order in which they are written; only those that are used.
+Result<std::vector<std::string>> further_fields(const Outgoing& out) {
+  const Envelope& m = *out.message;
+  std::vector<std::string> fields;
+  if (!m.headers().empty()) {
+    try {
+      fields.insert(fields.end(), {"headers", nlohmann::json(m.headers()).dump()});
+    } catch (const nlohmann::json::exception&) {
+      return fail(ErrorCode::invalid_argument,
+                  "message " + m.id() + ": a header is not UTF-8, which Redis's wire format (JSON) needs");
+    }
+  }
+  if (!m.key().empty()) fields.insert(fields.end(), {"key", m.key()});
+  if (out.delay.count() > 0) fields.insert(fields.end(), {"enqueued_at_ms", std::to_string(m.enqueued_at_ms())});
+  return fields;
+}
+
+std::unexpected<Error> strange(std::string_view doing) {
+  return fail(ErrorCode::backend, std::string(doing) + ": the server gave an answer of an unknown form");
+}
+
+}  // namespace
+
+Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch, const TopicPolicy& policy,
+                                                SteadyTime deadline) {
+  std::vector<std::string> arguments{topic_, std::to_string(policy.max_msg_size),
+                                     std::string(to_string(policy.overflow)), std::to_string(batch.size())};
+  std::size_t bytes = 0;
+  for (const Outgoing& out : batch) {
+    const Envelope& m = *out.message;
+    Result<std::vector<std::string>> further = further_fields(out);
+    if (!further) return std::unexpected(std::move(further.error()));
+    arguments.push_back(std::to_string(out.delay.count()));
+    arguments.push_back(std::to_string(further->size() / 2));
+    arguments.push_back(m.id());
+    arguments.emplace_back(text_of(m.encoded_body()));
+    arguments.push_back(std::to_string(m.timestamp()));
+    arguments.push_back(std::to_string(m.expires_at()));
+    std::ranges::move(*further, std::back_inserter(arguments));
+    bytes += m.encoded_body().size();
+  }
+  if (batch.size() > kMostEntries || bytes > kMostBytes) {
+    return fail(ErrorCode::invalid_argument, "topic " + topic_ + ": a batch of " + std::to_string(batch.size()) +
+                                                 " messages and " + std::to_string(bytes) +
+                                                 " bytes; Redis takes at most " + std::to_string(kMostEntries) +
+                                                 " and 64 MiB in one step");
+  }
+  const std::array keys{keys_.registry()};
+  auto reply = publish_script().run(*client_, keys, arguments, deadline, Repeat::no);
+  if (!reply) return std::unexpected(std::move(reply.error()));
+  const auto verdict = reply->size() > 0 ? (*reply)[0].number() : std::nullopt;
+  if (verdict == 0 && reply->size() == 3) {
+    const std::string channel((*reply)[1].text());
+    return fail(ErrorCode::queue_full,
+                (channel.empty() ? "the backlog" : "channel " + channel) + " of topic " + topic_ + " holds " +
+                    std::to_string((*reply)[2].number().value_or(0)) + " of at most " +
+                    std::to_string(policy.max_msg_size) + " messages; consume faster or raise max_msg_size",
+                true);
+  }
+  if (verdict != 1) return strange("publishing");
+  Dropped dropped;
+  for (std::size_t i = 1; i + 1 < reply->size(); i += 2) {
+    dropped[std::string((*reply)[i + 1].text())] += (*reply)[i].number().value_or(0);
+  }
+  return dropped;
+}
+
+Result<std::int64_t> TopicStore::open_channel(const std::string& name, bool create, SteadyTime deadline) {
+  const std::array keys{keys_.registry(), keys_.stream(name), keys_.backlog()};
+  const std::array arguments{name, keys_.group(name), std::string(create ? "1" : "0")};
+  for (;;) {
+    auto reply = open_channel_script().run(*client_, keys, arguments, deadline, Repeat::safe);
+    if (!reply) return std::unexpected(std::move(reply.error()));
+    const auto incarnation = reply->number();
+    if (!incarnation) return strange("opening channel " + name);
+    if (*incarnation == 0) return fail(ErrorCode::channel_not_found, "topic " + topic_ + " has no channel " + name);
+    if (*incarnation > 0) return *incarnation;
+  }
+}
+
+Result<void> TopicStore::delete_channel(const std::string& name, SteadyTime deadline) {
+  const std::array keys{keys_.registry(), keys_.stream(name), keys_.delayed(name), keys_.dead(name)};
+  const std::array arguments{name};
+  auto reply = delete_channel_script().run(*client_, keys, arguments, deadline, Repeat::no);
+  if (!reply) return std::unexpected(std::move(reply.error()));
+  if (reply->number() == 1) return {};
+  return fail(ErrorCode::channel_not_found, "topic " + topic_ + " has no channel " + name);
+}
+
+Result<std::vector<std::string>> TopicStore::channels(SteadyTime deadline) {
+  Pipeline command;
+  command.add({"HGETALL", keys_.registry()});
+  auto reply = client_->command("HGETALL", command, deadline, Repeat::safe);
+  if (!reply) return std::unexpected(std::move(reply.error()));
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
+    const std::string_view name = (*reply)[i].text();
+    if (name != "#" && (*reply)[i + 1].number().value_or(0) > 0) names.emplace_back(name);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+}  // namespace lrpc::queue::redis

@@ -1,0 +1,52 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <lrpc/queue/backend.hpp>
+
+#include "redis/client.hpp"
+#include "redis/keys.hpp"
+
+namespace lrpc::queue::redis {
+
+/// A topic on the server: its registry of channels and what is published to them, every call one step there.
+/// Thread-safe.
+class TopicStore {
+ public:
+  TopicStore(std::shared_ptr<Client> client, std::string topic, Keys keys)
+      : client_(std::move(client)), topic_(std::move(topic)), keys_(std::move(keys)) {}
+
+  /// How many messages were dropped to make room, by channel ("" = the backlog).
+  using Dropped = std::map<std::string, std::int64_t, std::less<>>;
+  /// Stores encoded messages for every channel, or in the backlog, all or none (D2, D4, D16). `queue_full` names the
+  /// channel; `invalid_argument` for a batch beyond what the server takes in one step (see kMostEntries).
+  Result<Dropped> publish(std::span<const Outgoing> batch, const TopicPolicy& policy, SteadyTime deadline);
+
+  /// Opens a channel, with `create` making it when missing; returns its incarnation. `channel_not_found`.
+  Result<std::int64_t> open_channel(const std::string& name, bool create, SteadyTime deadline);
+  /// Deletes a channel with its messages and leaves the mark of D20. `channel_not_found`.
+  Result<void> delete_channel(const std::string& name, SteadyTime deadline);
+  /// The channels, sorted.
+  Result<std::vector<std::string>> channels(SteadyTime deadline);
+
+  [[nodiscard]] const Keys& keys() const noexcept { return keys_; }
+
+  /// The bounds of a batch, so that nothing blocks the server for long (D2).
+  static constexpr std::size_t kMostEntries = 65'536;
+  static constexpr std::size_t kMostBytes = std::size_t{64} << 20U;
+
+ private:
+  const std::shared_ptr<Client> client_;
+  const std::string topic_;
+  const Keys keys_;
+};
+
+}  // namespace lrpc::queue::redis
