@@ -5,24 +5,28 @@ namespace lrpc::queue::redis {
 
 const Script& publish_script() {
   static const Script script("publish", R"lua(
+local call = redis.call
 local registry, topic = KEYS[1], ARGV[1]
 local most, overflow, count = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 
 -- The channels, or the backlog: names and streams.
 local targets = {}
-local listed = redis.call('HGETALL', registry)
+local listed = call('HGETALL', registry)
 for i = 1, #listed, 2 do
   if listed[i] ~= '#' and tonumber(listed[i + 1]) > 0 then
     targets[#targets + 1] = {listed[i], registry .. ':' .. listed[i]}
   end
 end
 if #targets == 0 then targets[1] = {'', registry .. '::backlog'} end
+if count * #targets > tonumber(ARGV[6]) or tonumber(ARGV[5]) * #targets > tonumber(ARGV[7]) then
+  return {-1, #targets}
+end
 
 -- Room for all, or nothing is stored.
 local drops = {}
 for _, target in ipairs(targets) do
-  local length = redis.call('XLEN', target[2])
-  local depth = length + redis.call('ZCARD', target[2] .. ':delayed')
+  local length = call('XLEN', target[2])
+  local depth = length + call('ZCARD', target[2] .. ':delayed')
   local excess = depth + count - most
   if excess > 0 then
     local ready = 0
@@ -30,13 +34,13 @@ for _, target in ipairs(targets) do
       -- What no consumer has been handed: the entries behind the group's last.
       local from = '-'
       if target[1] ~= '' then
-        for _, group in ipairs(redis.call('XINFO', 'GROUPS', target[2])) do
+        for _, group in ipairs(call('XINFO', 'GROUPS', target[2])) do
           local about = {}
           for i = 1, #group, 2 do about[group[i]] = group[i + 1] end
           if about['name'] == topic .. ':' .. target[1] then from = '(' .. about['last-delivered-id'] end
         end
       end
-      local oldest = redis.call('XRANGE', target[2], from, '+', 'COUNT', excess)
+      local oldest = call('XRANGE', target[2], from, '+', 'COUNT', excess)
       ready = #oldest
       drops[#drops + 1] = {target, oldest}
     end
@@ -45,13 +49,13 @@ for _, target in ipairs(targets) do
 end
 local result = {1}
 for _, drop in ipairs(drops) do
-  for _, entry in ipairs(drop[2]) do redis.call('XDEL', drop[1][2], entry[1]) end
+  for _, entry in ipairs(drop[2]) do call('XDEL', drop[1][2], entry[1]) end
   result[#result + 1] = #drop[2]
   result[#result + 1] = drop[1][1]
 end
 
 local now = nil
-local at = 5
+local at = 8
 for _ = 1, count do
   local delay, further = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   local entry = {'', '*', 'id', ARGV[at + 2], 'body', ARGV[at + 3], 'timestamp', ARGV[at + 4], 'channel', '',
@@ -61,18 +65,18 @@ for _ = 1, count do
   if delay == 0 then
     for _, target in ipairs(targets) do
       entry[1], entry[10] = target[2], target[1]
-      redis.call('XADD', unpack(entry))
+      call('XADD', unpack(entry))
     end
   else
     if now == nil then
-      local time = redis.call('TIME')
+      local time = call('TIME')
       now = time[1] * 1000 + math.floor(time[2] / 1000)
     end
     for _, target in ipairs(targets) do
       entry[10] = target[1]
       -- The number makes two equal messages two members.
-      local number = redis.call('HINCRBY', registry, '#', 1)
-      redis.call('ZADD', target[2] .. ':delayed', now + delay, cmsgpack.pack({number, unpack(entry, 3)}))
+      local number = call('HINCRBY', registry, '#', 1)
+      call('ZADD', target[2] .. ':delayed', now + delay, cmsgpack.pack({number, unpack(entry, 3)}))
     end
   end
 end

@@ -14,10 +14,11 @@
 namespace lrpc::queue::redis {
 
 /// Stores messages for every channel of the topic, or in the backlog, all or none.
-/// KEYS: registry. ARGV: topic, the most messages of a channel, "reject" or "drop_oldest", number of messages; then for
-/// each: delay in ms, number of further fields, id, body, timestamp, expires_at, further names and values.
-/// Returns {1, number dropped, channel, number dropped, channel...}, or {0, channel, depth} when a channel is full and
-/// nothing was stored.
+/// KEYS: registry. ARGV: topic, the most messages of a channel, "reject" or "drop_oldest", number of messages and of
+/// their bytes, the most entries and bytes of one step over all channels; then for each message: delay in ms, number of
+/// further fields, id, body, timestamp, expires_at, further names and values.
+/// Returns {1, number dropped, channel, number dropped, channel...}; or, when nothing was stored: {0, channel, depth} =
+/// that channel is full, {-1, channels} = the batch is too large for so many channels.
 [[nodiscard]] const Script& publish_script();
 
 /// Opens a channel. KEYS: registry, stream, backlog. ARGV: channel, group, "1" to make it when missing.

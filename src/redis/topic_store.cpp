@@ -40,8 +40,14 @@ std::unexpected<Error> strange(std::string_view doing) {
 
 Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch, const TopicPolicy& policy,
                                                 SteadyTime deadline) {
-  std::vector<std::string> arguments{topic_, std::to_string(policy.max_msg_size),
-                                     std::string(to_string(policy.overflow)), std::to_string(batch.size())};
+  std::vector<std::string> arguments{topic_,
+                                     std::to_string(policy.max_msg_size),
+                                     std::string(to_string(policy.overflow)),
+                                     std::to_string(batch.size()),
+                                     std::string(),  // the bytes, below
+                                     std::to_string(kMostEntries),
+                                     std::to_string(kMostBytes)};
+  constexpr std::size_t kBytesAt = 4;
   std::size_t bytes = 0;
   for (const Outgoing& out : batch) {
     const Envelope& m = *out.message;
@@ -56,12 +62,15 @@ Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch,
     std::ranges::move(*further, std::back_inserter(arguments));
     bytes += m.encoded_body().size();
   }
-  if (batch.size() > kMostEntries || bytes > kMostBytes) {
+  const auto too_large = [&](std::int64_t channels) {
     return fail(ErrorCode::invalid_argument, "topic " + topic_ + ": a batch of " + std::to_string(batch.size()) +
-                                                 " messages and " + std::to_string(bytes) +
-                                                 " bytes; Redis takes at most " + std::to_string(kMostEntries) +
-                                                 " and 64 MiB in one step");
-  }
+                                                 " messages and " + std::to_string(bytes) + " bytes for " +
+                                                 std::to_string(channels) + " channels; Redis takes at most " +
+                                                 std::to_string(kMostEntries) +
+                                                 " entries and 64 MiB in one step, channels times messages");
+  };
+  if (batch.size() > kMostEntries || bytes > kMostBytes) return too_large(1);
+  arguments[kBytesAt] = std::to_string(bytes);
   const std::array keys{keys_.registry()};
   auto reply = publish_script().run(*client_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
@@ -74,6 +83,7 @@ Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch,
                     std::to_string(policy.max_msg_size) + " messages; consume faster or raise max_msg_size",
                 true);
   }
+  if (verdict == -1 && reply->size() == 2) return too_large((*reply)[1].number().value_or(0));
   if (verdict != 1) return strange("publishing");
   Dropped dropped;
   for (std::size_t i = 1; i + 1 < reply->size(); i += 2) {

@@ -208,6 +208,11 @@ TEST_F(TopicStoreTest, D2_BatchesAreBounded) {
   batch.pop_back();
   must(store_.publish(batch, {}, in(kPatience)));
   EXPECT_EQ(number({"XLEN", "lrpc:queue:events:c"}), 65'536);
+  open("d");
+  const Error twice = error_of_call(store_.publish(batch, {}, in(kPatience)));
+  EXPECT_EQ(twice.code, ErrorCode::invalid_argument);
+  EXPECT_THAT(twice.message, HasSubstr("for 2 channels"));
+  EXPECT_EQ(number({"XLEN", "lrpc:queue:events:d"}), 0);
 }
 
 TEST_F(TopicStoreTest, D20_DeletionLeavesAMarkAndANewIncarnation) {
