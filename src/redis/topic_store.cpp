@@ -6,31 +6,13 @@
 #include <iterator>
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
 #include "redis/topic_scripts.hpp"
+#include "redis/wire.hpp"
 
 namespace lrpc::queue::redis {
 namespace {
 
 std::string_view text_of(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-
-/// The fields beyond the manual's six, in the order in which they are written; only those that are used.
-Result<std::vector<std::string>> further_fields(const Outgoing& out) {
-  const Envelope& m = *out.message;
-  std::vector<std::string> fields;
-  if (!m.headers().empty()) {
-    try {
-      fields.insert(fields.end(), {"headers", nlohmann::json(m.headers()).dump()});
-    } catch (const nlohmann::json::exception&) {
-      return fail(ErrorCode::invalid_argument,
-                  "message " + m.id() + ": a header is not UTF-8, which Redis's wire format (JSON) needs");
-    }
-  }
-  if (!m.key().empty()) fields.insert(fields.end(), {"key", m.key()});
-  if (out.delay.count() > 0) fields.insert(fields.end(), {"enqueued_at_ms", std::to_string(m.enqueued_at_ms())});
-  return fields;
-}
 
 std::unexpected<Error> strange(std::string_view doing) {
   return fail(ErrorCode::backend, std::string(doing) + ": the server gave an answer of an unknown form");
