@@ -1,0 +1,125 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "redis/channel_store.hpp"
+
+#include <array>
+
+#include <nlohmann/json.hpp>
+
+#include "redis/channel_scripts.hpp"
+
+namespace lrpc::queue::redis {
+namespace {
+
+std::unexpected<Error> strange(std::string_view doing) {
+  return fail(ErrorCode::backend, std::string(doing) + ": the server gave an answer of an unknown form");
+}
+
+std::string_view name_of(Outcome::Action action) {
+  constexpr std::array<std::string_view, 6> kNames{"ack", "retry", "give_back", "keep", "touch", "dead"};
+  return kNames.at(static_cast<std::size_t>(action));
+}
+
+/// Names and values in turn.
+std::vector<Field> fields_of(const Reply& flat) {
+  std::vector<Field> fields;
+  fields.reserve(flat.size() / 2);
+  for (std::size_t i = 0; i + 1 < flat.size(); i += 2) fields.emplace_back(flat[i].text(), flat[i + 1].text());
+  return fields;
+}
+
+Taken taken(std::string_view entry_id, std::int64_t deliveries, const Reply& fields) {
+  return {.handle = {.entry_id = std::string(entry_id), .deliveries = deliveries},
+          .entry = read_entry(entry_id, fields_of(fields))};
+}
+
+/// The three further arguments of an outcome.
+std::array<std::string, 3> arguments_of(const Outcome& outcome) {
+  const std::string counted = std::to_string(outcome.counted);
+  switch (outcome.action) {
+    case Outcome::Action::retry:
+      return {std::to_string(outcome.delay.count()), counted, {}};
+    case Outcome::Action::give_back:
+    case Outcome::Action::keep:
+      return {counted, {}, {}};
+    case Outcome::Action::dead: {
+      // Texts of any bytes: what is not UTF-8 in them is replaced.
+      const nlohmann::json why{{"reason", outcome.reason}, {"error", outcome.error}};
+      return {counted, std::to_string(outcome.limit),
+              why.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)};
+    }
+    case Outcome::Action::ack:
+    case Outcome::Action::touch:
+      break;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<Taken>> ChannelStore::read(Connection& connection, std::size_t most, Duration wait,
+                                              SteadyTime deadline) {
+  Pipeline command;
+  command.begin(wait.count() > 0 ? 11 : 9).arg("XREADGROUP").arg("GROUP").arg(group_).arg(consumer_);
+  command.arg("COUNT").arg(static_cast<std::int64_t>(most));
+  if (wait.count() > 0) command.arg("BLOCK").arg(wait.count());
+  command.arg("STREAMS").arg(stream_).arg(">");
+  auto replies = connection.call(command, deadline, /*patient=*/true);
+  if (!replies) return std::unexpected(std::move(replies.error()));
+  const Reply& reply = replies->front();
+  if (reply.is_error()) return std::unexpected(error_of(reply.text(), "XREADGROUP", connection.where()));
+  std::vector<Taken> result;
+  if (reply.is_nil()) return result;
+  if (reply.size() != 1 || reply[0].size() != 2) return strange("XREADGROUP");
+  const Reply entries = reply[0][1];
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].size() == 2) result.push_back(taken(entries[i][0].text(), 1, entries[i][1]));
+  }
+  return result;
+}
+
+Result<std::vector<Taken>> ChannelStore::recover(Duration idle, std::string& cursor, std::size_t most,
+                                                 SteadyTime deadline) {
+  const std::array keys{stream_};
+  const std::array arguments{group_, consumer_, std::to_string(idle.count()), cursor, std::to_string(most)};
+  auto reply = recover_script().run(*client_, keys, arguments, deadline, Repeat::no);
+  if (!reply) return std::unexpected(std::move(reply.error()));
+  if (reply->size() == 0) return strange("recovering deliveries");
+  cursor = (*reply)[0].text();
+  std::vector<Taken> result;
+  for (std::size_t i = 1; i < reply->size(); ++i) {
+    const Reply one = (*reply)[i];
+    if (one.size() == 3) result.push_back(taken(one[0].text(), one[1].number().value_or(1), one[2]));
+  }
+  return result;
+}
+
+Result<Duration> ChannelStore::move_due(std::size_t most, SteadyTime deadline) {
+  const std::array keys{stream_, delayed_};
+  const std::array arguments{std::to_string(most)};
+  auto reply = move_due_script().run(*client_, keys, arguments, deadline, Repeat::safe);
+  if (!reply) return std::unexpected(std::move(reply.error()));
+  const auto next = reply->size() == 2 ? (*reply)[1].number() : std::nullopt;
+  if (!next) return strange("moving due messages");
+  return *next < 0 ? Duration::max() : Duration(*next);
+}
+
+Result<std::int64_t> ChannelStore::settle(std::span<Outcome> outcomes, SteadyTime deadline) {
+  const std::array keys{stream_, delayed_, dead_};
+  std::vector<std::string> arguments{group_, consumer_, std::to_string(outcomes.size())};
+  arguments.reserve(3 + 6 * outcomes.size());
+  for (const Outcome& outcome : outcomes) {
+    arguments.push_back(outcome.handle.entry_id);
+    arguments.push_back(std::to_string(outcome.handle.deliveries));
+    arguments.emplace_back(name_of(outcome.action));
+    for (std::string& further : arguments_of(outcome)) arguments.push_back(std::move(further));
+  }
+  auto reply = settle_script().run(*client_, keys, arguments, deadline, Repeat::no);
+  if (!reply) return std::unexpected(std::move(reply.error()));
+  if (reply->size() != outcomes.size() + 1) return strange("settling");
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    outcomes[i].deliveries_now = (*reply)[i].number().value_or(0);
+  }
+  return (*reply)[outcomes.size()].number().value_or(0);
+}
+
+}  // namespace lrpc::queue::redis
