@@ -15,7 +15,6 @@ Result<void> check_nack(const NackOptions& options) {
 }
 
 constexpr auto kCloseSlack = std::chrono::milliseconds(500);  // for the closing thread to report first
-constexpr Duration kLongestHold = std::chrono::minutes(1);    // as the runner's (D8)
 
 Failure failure_of(const NackOptions& options) {
   return {.delay = options.delay, .skip_attempts = options.skip_attempts, .reject = options.dead_letter};
@@ -203,7 +202,7 @@ Result<void> ChannelImpl::nack_many(std::span<const DeliveryTag> tags,
     Settlement settlement = core_->settlement_for(tags[i], failure_of(options), options.reason);
     // A handler that nacks its own keyed delivery keeps the order of the key, as by its answer.
     const bool holdable =
-        settlement.action == Settlement::Action::retry && (!options.delay || *options.delay <= kLongestHold);
+        settlement.action == Settlement::Action::retry && (!options.delay || *options.delay <= Runner::kLongestHold);
     done[i] =
         holdable && std::ranges::any_of(all, [&](const auto& runner) { return runner->hold(tags[i], settlement); });
     if (done[i]) continue;

@@ -12,8 +12,7 @@ namespace {
 constinit thread_local const Runner* current_runner = nullptr;
 constinit thread_local void* current_worker = nullptr;
 
-constexpr auto kIdleLife = std::chrono::seconds(10);        // an idle thread ends after this
-constexpr Duration kLongestHold = std::chrono::minutes(1);  // an explicit delay beyond it gives up the order (D8)
+constexpr auto kIdleLife = std::chrono::seconds(10);  // an idle thread ends after this
 // Handlers quicker than this finish before another thread would be awake: work is not spread over threads then.
 constexpr double kFastNs = 10'000;
 

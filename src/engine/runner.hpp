@@ -34,6 +34,9 @@ namespace lrpc::queue::detail {
 /// with it held. Threads hold a shared pointer to the runner.
 class Runner final : public SubscriptionEngine, public std::enable_shared_from_this<Runner> {
  public:
+  /// An explicit delay beyond this gives up the order of the key (D8).
+  static constexpr Duration kLongestHold = std::chrono::minutes(1);
+
   /// `owner` is kept alive until the last thread has ended.
   Runner(std::shared_ptr<ChannelCore> core, std::shared_ptr<void> owner, AnyHandler handler);
   ~Runner() override;

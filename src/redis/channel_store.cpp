@@ -10,10 +10,6 @@
 namespace lrpc::queue::redis {
 namespace {
 
-std::unexpected<Error> strange(std::string_view doing) {
-  return fail(ErrorCode::backend, std::string(doing) + ": the server gave an answer of an unknown form");
-}
-
 std::string_view name_of(Outcome::Action action) {
   constexpr std::array<std::string_view, 6> kNames{"ack", "retry", "give_back", "keep", "touch", "dead"};
   return kNames.at(static_cast<std::size_t>(action));
@@ -69,7 +65,7 @@ Result<std::vector<Taken>> ChannelStore::read(Connection& connection, std::size_
   if (reply.is_error()) return std::unexpected(error_of(reply.text(), "XREADGROUP", connection.where()));
   std::vector<Taken> result;
   if (reply.is_nil()) return result;
-  if (reply.size() != 1 || reply[0].size() != 2) return strange("XREADGROUP");
+  if (reply.size() != 1 || reply[0].size() != 2) return unexpected_reply("XREADGROUP");
   const Reply entries = reply[0][1];
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (entries[i].size() == 2) result.push_back(taken(entries[i][0].text(), 1, entries[i][1]));
@@ -83,7 +79,7 @@ Result<std::vector<Taken>> ChannelStore::recover(Duration idle, std::string& cur
   const std::array arguments{group_, consumer_, std::to_string(idle.count()), cursor, std::to_string(most)};
   auto reply = recover_script().run(*client_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
-  if (reply->size() == 0) return strange("recovering deliveries");
+  if (reply->size() == 0) return unexpected_reply("recovering deliveries");
   cursor = (*reply)[0].text();
   std::vector<Taken> result;
   for (std::size_t i = 1; i < reply->size(); ++i) {
@@ -99,7 +95,7 @@ Result<Duration> ChannelStore::move_due(std::size_t most, SteadyTime deadline) {
   auto reply = move_due_script().run(*client_, keys, arguments, deadline, Repeat::safe);
   if (!reply) return std::unexpected(std::move(reply.error()));
   const auto next = reply->size() == 2 ? (*reply)[1].number() : std::nullopt;
-  if (!next) return strange("moving due messages");
+  if (!next) return unexpected_reply("moving due messages");
   return *next < 0 ? Duration::max() : Duration(*next);
 }
 
@@ -115,7 +111,7 @@ Result<std::int64_t> ChannelStore::settle(std::span<Outcome> outcomes, SteadyTim
   }
   auto reply = settle_script().run(*client_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
-  if (reply->size() != outcomes.size() + 1) return strange("settling");
+  if (reply->size() != outcomes.size() + 1) return unexpected_reply("settling");
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
     outcomes[i].deliveries_now = (*reply)[i].number().value_or(0);
   }

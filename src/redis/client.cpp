@@ -6,6 +6,8 @@
 #include <thread>
 #include <utility>
 
+#include <lrpc/queue/policy.hpp>
+
 #include "engine/context.hpp"
 
 namespace lrpc::queue::redis {
@@ -22,7 +24,12 @@ Duration pause_before(int tries) {
 
 }  // namespace
 
-Client::Client(const RedisConfig& config, Endpoint endpoint) : config_(config), endpoint_(std::move(endpoint)) {}
+Client::Client(const RedisConfig& config, Endpoint endpoint) : config_(config), endpoint_(std::move(endpoint)) {
+  // Durations have no upper limit in the configuration; sums with the present must not overflow.
+  for (Duration* time : {&config_.dial_timeout, &config_.read_timeout, &config_.write_timeout, &config_.pool_timeout}) {
+    *time = std::min(*time, kLongest);
+  }
+}
 
 Timeouts Client::timeouts() const noexcept {
   return {.dial = config_.dial_timeout, .read = config_.read_timeout, .write = config_.write_timeout};

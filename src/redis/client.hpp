@@ -53,7 +53,7 @@ class Client final : public RedisClient {
   void give_back(const std::shared_ptr<Connection>& connection);
   [[nodiscard]] Timeouts timeouts() const noexcept;
 
-  const RedisConfig config_;
+  RedisConfig config_;  // constant after the constructor
   const Endpoint endpoint_;
   std::mutex mutex_;  // not held while connecting or calling
   std::condition_variable changed_;

@@ -14,10 +14,6 @@ namespace {
 
 std::string_view text_of(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
-std::unexpected<Error> strange(std::string_view doing) {
-  return fail(ErrorCode::backend, std::string(doing) + ": the server gave an answer of an unknown form");
-}
-
 }  // namespace
 
 Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch, const TopicPolicy& policy,
@@ -66,7 +62,7 @@ Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch,
                 true);
   }
   if (verdict == -1 && reply->size() == 2) return too_large((*reply)[1].number().value_or(0));
-  if (verdict != 1) return strange("publishing");
+  if (verdict != 1) return unexpected_reply("publishing");
   Dropped dropped;
   for (std::size_t i = 1; i + 1 < reply->size(); i += 2) {
     dropped[std::string((*reply)[i + 1].text())] += (*reply)[i].number().value_or(0);
@@ -81,7 +77,7 @@ Result<std::int64_t> TopicStore::open_channel(const std::string& name, bool crea
     auto reply = open_channel_script().run(*client_, keys, arguments, deadline, Repeat::safe);
     if (!reply) return std::unexpected(std::move(reply.error()));
     const auto incarnation = reply->number();
-    if (!incarnation) return strange("opening channel " + name);
+    if (!incarnation) return unexpected_reply("opening channel " + name);
     if (*incarnation == 0) return fail(ErrorCode::channel_not_found, "topic " + topic_ + " has no channel " + name);
     if (*incarnation > 0) return *incarnation;
   }

@@ -260,6 +260,14 @@ TEST_F(ClientTest, PoolTimeoutBoundsTheWaitForAConnection) {
   client->close();
 }
 
+TEST_F(ClientTest, TimeOutsOfAnyLength) {
+  RedisConfig config = server_.config();
+  config.dial_timeout = config.read_timeout = config.write_timeout = config.pool_timeout = Duration::max();
+  const auto client = must(Client::open(config));
+  EXPECT_EQ(must(client->command("PING", command({"PING"}), SteadyTime::max(), Repeat::no)).text(), "PONG");
+  EXPECT_GT(client->usual_time(), Duration(0));
+}
+
 TEST_F(ClientTest, NothingIsSentAfterTheDeadline) {
   const auto client = must(Client::open(server_.config()));
   EXPECT_EQ(error_of_call(client->call(command({"INCR", "n"}), in(Duration(-1)), Repeat::no)).code, ErrorCode::timeout);
