@@ -115,10 +115,6 @@ struct EmptySlabs {
 
 constinit EmptySlabs empty_slabs{};
 
-// A child process must not find a lock held by a thread that it does not have.
-void lock_pool();
-void unlock_pool();
-
 /// The blocks of one size that no thread keeps.
 class Depot {
  public:
@@ -187,7 +183,6 @@ class Depot {
   }
 
   void add_slab(std::size_t size_class) {
-    [[maybe_unused]] static const int registered = ::pthread_atfork(lock_pool, unlock_pool, unlock_pool);
     auto* slab = new (empty_slabs.get()) Slab;
     constexpr std::size_t kHeader = (sizeof(Slab) + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
     slab->cut_at = reinterpret_cast<std::byte*>(slab) + kHeader;
@@ -230,6 +225,7 @@ class Depot {
 // Never destroyed: messages may outlive main's statics.
 constinit std::array<Depot, kClasses> depots{};
 
+// A child process must not find a lock held by a thread that it does not have.
 void lock_pool() {
   for (Depot& depot : depots) depot.mutex().lock();
   empty_slabs.mutex.lock();
@@ -238,6 +234,9 @@ void unlock_pool() {
   empty_slabs.mutex.unlock();
   for (Depot& depot : depots) depot.mutex().unlock();
 }
+
+// Before main: a thread that registered it with a lock held could meet the fork that it is for.
+[[maybe_unused]] const int at_fork = ::pthread_atfork(lock_pool, unlock_pool, unlock_pool);
 
 /// A thread's free blocks of one size: a list in use and a full one or none, so that a thread at the edge of a list
 /// does not go to the depot at every turn.

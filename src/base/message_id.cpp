@@ -38,6 +38,10 @@ constexpr auto kValues = [] {
 // Counts forks: a child must not go on with its parent's random state, or both would make the same ids.
 std::atomic<std::uint32_t> fork_count{0};
 
+// Before main, so that no fork meets a thread in the middle of it.
+[[maybe_unused]] const int at_fork =
+    pthread_atfork(nullptr, nullptr, [] { fork_count.fetch_add(1, std::memory_order_relaxed); });
+
 // xoshiro256** (Blackman and Vigna, https://prng.di.unimi.it), seeded from the kernel.
 class Random {
  public:
@@ -79,8 +83,6 @@ struct Generator {
   Random random{};
 
   void reseed(std::uint32_t forks) noexcept {
-    [[maybe_unused]] static const int registered =
-        pthread_atfork(nullptr, nullptr, [] { fork_count.fetch_add(1, std::memory_order_relaxed); });
     random.seed();
     seeded_at = forks;
     last_ms = -1;
