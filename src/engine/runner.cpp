@@ -196,6 +196,7 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item& item) {
     finish(me, std::move(result));
   } else if (admitted == Admitted::late) {
     settle_.settle(give_back(item));
+    item.delivery.message = EnvelopePtr{};  // here, without the lock
   }
 
   lock.lock();
