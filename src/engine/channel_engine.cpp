@@ -143,16 +143,23 @@ Result<void> ChannelImpl::ack(const DeliveryTag& tag) {
   return {};
 }
 
+// What a subscription has fetched ahead is in flight for the back end, but ready for everybody else.
+bool ChannelImpl::unseen(std::string_view id) {
+  if (!subscribed_.load(std::memory_order_acquire)) return false;
+  const Envelope::IdQuery query(id);
+  return std::ranges::any_of(runners(), [&](const auto& runner) { return runner->holds_unseen(query); });
+}
+
 Result<DeliveryTag> ChannelImpl::find(std::string_view id) {
   if (!settles()) return closed();
-  const auto tag = core_->backend->find(id);
+  const auto tag = unseen(id) ? std::nullopt : core_->backend->find(id);
   if (!tag) return std::unexpected(not_found("message " + std::string(id)));
   return *tag;
 }
 
 Result<void> ChannelImpl::ack_id(std::string_view id) {
   if (!settles()) return closed();
-  Result<bool> done = core_->backend->ack_id(id);
+  Result<bool> done = unseen(id) ? false : core_->backend->ack_id(id);
   if (!done) return explain(std::move(done.error()), "ack");
   if (!*done) return std::unexpected(not_found("message " + std::string(id)));
   core_->count_acked(1);
@@ -316,6 +323,7 @@ Result<std::shared_ptr<SubscriptionEngine>> ChannelImpl::subscribe(AnyHandler ha
     if (!is_open()) return closed();
     std::erase_if(runners_, [](const auto& r) { return r->ended(); });
     runners_.push_back(runner);
+    subscribed_.store(true, std::memory_order_release);
   }
   if (!runner->start()) {
     return fail(

@@ -88,11 +88,13 @@ class ChannelImpl final : public ChannelEngine, public std::enable_shared_from_t
     return std::unexpected(core_->explain(std::move(error), doing));
   }
   [[nodiscard]] Error not_found(std::string_view what) const;
+  [[nodiscard]] bool unseen(std::string_view id);
   Result<DeliveryTag> find(std::string_view id);
   Result<void> report(std::span<const bool> done, const std::function<std::string(std::size_t)>& id_of) const;
 
   const std::shared_ptr<ChannelCore> core_;
   std::atomic<bool> implicit_;
+  std::atomic<bool> subscribed_{false};  // ever
   const std::function<void(ChannelImpl*)> forget_;
   std::mutex receiving_mutex_;  // pause, resume and close switch receiving one at a time; before `mutex_`
   std::mutex mutex_;

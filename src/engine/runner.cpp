@@ -65,6 +65,13 @@ std::int64_t Runner::prefetched() const {
   return static_cast<std::int64_t>(ready_.size());
 }
 
+bool Runner::holds_unseen(const Envelope::IdQuery& id) const {
+  const auto unseen = [&](const Item& item) { return !item.again && item.delivery.message->id_is(id); };
+  const std::lock_guard lock(mutex_);
+  return std::ranges::any_of(ready_, unseen) ||
+         std::ranges::any_of(keys_, [&](const auto& line) { return std::ranges::any_of(line.second.waiting, unseen); });
+}
+
 bool Runner::ended() const {
   const std::lock_guard lock(mutex_);
   return stopping_ && live_ == 0;

@@ -62,6 +62,8 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   void pause_changed();
   /// Messages fetched that no handler has seen: they count as ready.
   [[nodiscard]] std::int64_t prefetched() const;
+  /// Whether a message of that id is among them, or waits for its key: it is not in flight for whoever settles by id.
+  [[nodiscard]] bool holds_unseen(const Envelope::IdQuery& id) const;
   [[nodiscard]] bool ended() const;
 
  private:

@@ -239,6 +239,30 @@ void own_nack_waits_for_the_handler(Context& ctx) {
   EXPECT_TRUE(drained(ctx, s.channel));
 }
 
+// Fetched, but waiting for its key: it counts as ready, so nobody can settle it by its id.
+void unseen_is_not_in_flight(Context& ctx) {
+  Gate gate(ctx.patience());
+  Collector<Text> handled(ctx.patience());
+  auto s = ctx.setup<Text>({.max_in_flight = 2});
+  const OpenAtExit opener(gate);
+  const Text first = must(s.topic.pub("a1", {.key = "a"}));
+  const Text second = must(s.topic.pub("a2", {.key = "a"}));
+  must(s.channel.subscribe([&](Message<Text>& m) {
+    if (m.body() == "a1") gate.pass();
+    handled.add(m.body());
+  }));
+  EXPECT_TRUE(gate.wait_for_entered(1));
+  Context::wait_a_moment();  // for the second to be fetched
+  expect_error(s.channel.ack(second), ErrorCode::message_not_found);
+  expect_error(s.channel.nack(second), ErrorCode::message_not_found);
+  expect_error(s.channel.touch(second), ErrorCode::message_not_found);
+  expect_ok(s.channel.touch(first));
+  gate.open();
+  EXPECT_TRUE(handled.wait_for(2));
+  EXPECT_EQ(handled.items(), (Texts{"a1", "a2"}));
+  EXPECT_TRUE(drained(ctx, s.channel));
+}
+
 void settled_by_id_while_held(Context& ctx) {
   Collector<Text> handled(ctx.patience());
   auto s = ctx.setup<Text>({.retry_delay = seconds(10), .max_in_flight = 2});
@@ -370,6 +394,7 @@ constexpr TestCase kTests[] = {
     {"D8_dead_letter_ends_the_hold", "D8 D18", {}, dead_letter_ends_the_hold},
     {"D8_nack_inside_a_handler_holds_its_key", "D8 API_Handler", kTimed, handler_nack_holds_its_key},
     {"D8_retry_does_not_run_beside_the_handler_that_nacked", "D8 D5 API_Handler", {}, own_nack_waits_for_the_handler},
+    {"D10_message_that_no_handler_has_seen_is_not_in_flight", "D10 D5 API_Ack", {}, unseen_is_not_in_flight},
     {"D8_settled_by_id_while_held_is_not_handled_again", "D8 D1 API_Ack", kTimed, settled_by_id_while_held},
     {"D8_handler_timeout_ends_the_hold", "D8 D9", kTimed, handler_timeout_ends_the_hold},
     {"D8_more_than_a_thousand_held_messages_lose_nothing", "D8 D5 D1", kTimed, more_than_a_thousand_held},
