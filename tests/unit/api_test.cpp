@@ -94,6 +94,24 @@ TEST(Pub, TakesBracesAndMoveOnlyBodies) {
   EXPECT_EQ(*owners.take(owners.topic.pub(std::make_unique<int>(7))).body(), 7);
 }
 
+// Nothing may grow with the square of their number: opening, publishing, deleting, closing.
+TEST(Channels, ManyTinyOnesInOneTopic) {
+  constexpr int kChannels = 50'000;
+  Rig<int> rig;
+  std::vector<Channel<int>> channels;
+  channels.reserve(kChannels);
+  for (int i = 0; i < kChannels; ++i) {
+    channels.push_back(rig.topic.get_or_add_channel("channel-" + std::to_string(i)).value());
+  }
+  ASSERT_TRUE(rig.topic.pub(7).has_value());
+  for (Channel<int>& channel : channels) ASSERT_EQ(channel.try_next(Duration(0)).value().body(), 7);
+  for (int i = 0; i < kChannels; i += 2) {
+    ASSERT_TRUE(rig.topic.delete_channel("channel-" + std::to_string(i)).has_value());
+  }
+  EXPECT_EQ(rig.topic.channel_list().value().size(), static_cast<std::size_t>(kChannels / 2) + 1);
+  EXPECT_TRUE(rig.queue.close().has_value());
+}
+
 struct alignas(128) Aligned {
   char bytes[128]{};
 };
