@@ -77,7 +77,7 @@ Result<std::vector<Taken>> ChannelStore::recover(Duration idle, std::string& cur
                                                  SteadyTime deadline) {
   const std::array keys{stream_};
   const std::array arguments{group_, consumer_, std::to_string(idle.count()), cursor, std::to_string(most)};
-  auto reply = recover_script().run(*client_, keys, arguments, deadline, Repeat::no);
+  auto reply = recover_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
   if (reply->size() == 0) return unexpected_reply("recovering deliveries");
   cursor = (*reply)[0].text();
@@ -92,7 +92,7 @@ Result<std::vector<Taken>> ChannelStore::recover(Duration idle, std::string& cur
 Result<Duration> ChannelStore::move_due(std::size_t most, SteadyTime deadline) {
   const std::array keys{stream_, delayed_};
   const std::array arguments{std::to_string(most)};
-  auto reply = move_due_script().run(*client_, keys, arguments, deadline, Repeat::safe);
+  auto reply = move_due_script().run(*route_, keys, arguments, deadline, Repeat::safe);
   if (!reply) return std::unexpected(std::move(reply.error()));
   const auto next = reply->size() == 2 ? (*reply)[1].number() : std::nullopt;
   if (!next) return unexpected_reply("moving due messages");
@@ -109,7 +109,7 @@ Result<std::int64_t> ChannelStore::settle(std::span<Outcome> outcomes, SteadyTim
     arguments.emplace_back(name_of(outcome.action));
     for (std::string& further : arguments_of(outcome)) arguments.push_back(std::move(further));
   }
-  auto reply = settle_script().run(*client_, keys, arguments, deadline, Repeat::no);
+  auto reply = settle_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
   if (reply->size() != outcomes.size() + 1) return unexpected_reply("settling");
   for (std::size_t i = 0; i < outcomes.size(); ++i) {

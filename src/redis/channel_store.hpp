@@ -10,8 +10,8 @@
 
 #include <lrpc/queue/backend.hpp>
 
-#include "redis/client.hpp"
 #include "redis/keys.hpp"
+#include "redis/route.hpp"
 #include "redis/wire.hpp"
 
 namespace lrpc::queue::redis {
@@ -47,8 +47,8 @@ struct Outcome {
 /// A channel on the server as one consumer sees it. Thread-safe.
 class ChannelStore {
  public:
-  ChannelStore(std::shared_ptr<Client> client, const Keys& keys, const std::string& channel, std::string consumer)
-      : client_(std::move(client)),
+  ChannelStore(std::shared_ptr<Route> route, const Keys& keys, const std::string& channel, std::string consumer)
+      : route_(std::move(route)),
         stream_(keys.stream(channel)),
         delayed_(keys.delayed(channel)),
         dead_(keys.dead(channel)),
@@ -68,7 +68,7 @@ class ChannelStore {
   Result<std::int64_t> settle(std::span<Outcome> outcomes, SteadyTime deadline);
 
  private:
-  const std::shared_ptr<Client> client_;
+  const std::shared_ptr<Route> route_;
   const std::string stream_;
   const std::string delayed_;
   const std::string dead_;

@@ -77,14 +77,6 @@ Result<std::vector<Reply>> Client::call_once(const Pipeline& commands, SteadyTim
   return replies;
 }
 
-Result<Reply> Client::command(std::string_view name, const Pipeline& command, SteadyTime deadline, Repeat repeat) {
-  auto replies = call(command, deadline, repeat);
-  if (!replies) return std::unexpected(std::move(replies.error()));
-  Reply& reply = replies->front();
-  if (reply.is_error()) return std::unexpected(error_of(reply.text(), name, endpoint_.where()));
-  return std::move(reply);
-}
-
 // The connection with the least to do; a new one where all have something to do and there may be more.
 Result<std::shared_ptr<Connection>> Client::take(SteadyTime deadline) {
   const SteadyTime patience = std::min(deadline, std::chrono::steady_clock::now() + config_.pool_timeout);

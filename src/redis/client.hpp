@@ -11,33 +11,25 @@
 
 #include <lrpc/queue/redis_client.hpp>
 
-#include "redis/connection.hpp"
+#include "redis/route.hpp"
 
 namespace lrpc::queue::redis {
-
-/// Whether a call may be made twice when its first outcome is unknown.
-enum class Repeat : std::uint8_t { no, safe };
 
 /// The connections to one server, made as they are needed, at most pool_size. A call takes the one that has least to
 /// do; a new one is opened when all are busy. What fails before it was sent is tried again, up to max_retries times,
 /// with jittered pauses; what may have been sent only where that is safe. Thread-safe; has no thread of its own.
-class Client final : public RedisClient {
+class Client final : public RedisClient, public Route {
  public:
   /// Opens min_idle_conns connections (at least one) within dial_timeout each.
   static Result<std::shared_ptr<Client>> open(const RedisConfig& config);
 
-  /// Sends the commands in one piece and waits for their replies, error replies included, until `deadline`. Errors as
-  /// of Connection::call; `unavailable` also when no connection was free within pool_timeout.
-  Result<std::vector<Reply>> call(const Pipeline& commands, SteadyTime deadline, Repeat repeat);
-  /// A call of one command whose error reply is an error; `name` is for its text.
-  Result<Reply> command(std::string_view name, const Pipeline& command, SteadyTime deadline, Repeat repeat);
-  /// A connection that nobody shares and the pool does not count: for blocking commands.
-  Result<std::shared_ptr<Connection>> own_connection(SteadyTime deadline);
+  Result<std::vector<Reply>> call(const Pipeline& commands, SteadyTime deadline, Repeat repeat) override;
+  Result<std::shared_ptr<Connection>> own_connection(SteadyTime deadline) override;
+  [[nodiscard]] std::string where() const override { return endpoint_.where(); }
+  [[nodiscard]] Duration usual_time() const noexcept override;
   /// Ends all calls; later ones give `unavailable`.
   void close();
 
-  /// The time that a call may take where its caller names none: waiting for a connection, writing, reading.
-  [[nodiscard]] Duration usual_time() const noexcept;
   [[nodiscard]] const RedisConfig& config() const noexcept { return config_; }
   [[nodiscard]] const Endpoint& endpoint() const noexcept { return endpoint_; }
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "redis/client.hpp"
+#include "redis/route.hpp"
 
 namespace lrpc::queue::redis {
 
@@ -15,14 +15,14 @@ class Script {
  public:
   Script(std::string_view name, std::string_view text);
 
-  /// Runs it. Error replies are errors; `unavailable` and friends as of Client::call.
-  Result<Reply> run(Client& client, std::span<const std::string> keys, std::span<const std::string> arguments,
+  /// Runs it. Error replies are errors; `unavailable` and friends as of Route::call.
+  Result<Reply> run(Route& route, std::span<const std::string> keys, std::span<const std::string> arguments,
                     SteadyTime deadline, Repeat repeat) const;
 
   [[nodiscard]] const std::string& hash() const noexcept { return hash_; }
 
  private:
-  Result<Reply> evaluate(Client& client, std::string_view how, std::string_view what, std::span<const std::string> keys,
+  Result<Reply> evaluate(Route& route, std::string_view how, std::string_view what, std::span<const std::string> keys,
                          std::span<const std::string> arguments, SteadyTime deadline, Repeat repeat) const;
 
   std::string name_;

@@ -50,7 +50,7 @@ Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch,
   if (batch.size() > kMostEntries || bytes > kMostBytes) return too_large(1);
   arguments[kBytesAt] = std::to_string(bytes);
   const std::array keys{keys_.registry()};
-  auto reply = publish_script().run(*client_, keys, arguments, deadline, Repeat::no);
+  auto reply = publish_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
   const auto verdict = reply->size() > 0 ? (*reply)[0].number() : std::nullopt;
   if (verdict == 0 && reply->size() == 3) {
@@ -74,7 +74,7 @@ Result<std::int64_t> TopicStore::open_channel(const std::string& name, bool crea
   const std::array keys{keys_.registry(), keys_.stream(name), keys_.backlog()};
   const std::array arguments{name, keys_.group(name), std::string(create ? "1" : "0")};
   for (;;) {
-    auto reply = open_channel_script().run(*client_, keys, arguments, deadline, Repeat::safe);
+    auto reply = open_channel_script().run(*route_, keys, arguments, deadline, Repeat::safe);
     if (!reply) return std::unexpected(std::move(reply.error()));
     const auto incarnation = reply->number();
     if (!incarnation) return unexpected_reply("opening channel " + name);
@@ -86,7 +86,7 @@ Result<std::int64_t> TopicStore::open_channel(const std::string& name, bool crea
 Result<void> TopicStore::delete_channel(const std::string& name, SteadyTime deadline) {
   const std::array keys{keys_.registry(), keys_.stream(name), keys_.delayed(name), keys_.dead(name)};
   const std::array arguments{name};
-  auto reply = delete_channel_script().run(*client_, keys, arguments, deadline, Repeat::no);
+  auto reply = delete_channel_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
   if (reply->number() == 1) return {};
   return fail(ErrorCode::channel_not_found, "topic " + topic_ + " has no channel " + name);
@@ -95,7 +95,7 @@ Result<void> TopicStore::delete_channel(const std::string& name, SteadyTime dead
 Result<std::vector<std::string>> TopicStore::channels(SteadyTime deadline) {
   Pipeline command;
   command.add({"HGETALL", keys_.registry()});
-  auto reply = client_->command("HGETALL", command, deadline, Repeat::safe);
+  auto reply = route_->command("HGETALL", command, deadline, Repeat::safe);
   if (!reply) return std::unexpected(std::move(reply.error()));
   std::vector<std::string> names;
   for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {

@@ -12,8 +12,8 @@
 
 #include <lrpc/queue/backend.hpp>
 
-#include "redis/client.hpp"
 #include "redis/keys.hpp"
+#include "redis/route.hpp"
 
 namespace lrpc::queue::redis {
 
@@ -21,8 +21,8 @@ namespace lrpc::queue::redis {
 /// Thread-safe.
 class TopicStore {
  public:
-  TopicStore(std::shared_ptr<Client> client, std::string topic, Keys keys)
-      : client_(std::move(client)), topic_(std::move(topic)), keys_(std::move(keys)) {}
+  TopicStore(std::shared_ptr<Route> route, std::string topic, Keys keys)
+      : route_(std::move(route)), topic_(std::move(topic)), keys_(std::move(keys)) {}
 
   /// How many messages were dropped to make room, by channel ("" = the backlog).
   using Dropped = std::map<std::string, std::int64_t, std::less<>>;
@@ -44,7 +44,7 @@ class TopicStore {
   static constexpr std::size_t kMostBytes = std::size_t{64} << 20U;
 
  private:
-  const std::shared_ptr<Client> client_;
+  const std::shared_ptr<Route> route_;
   const std::string topic_;
   const Keys keys_;
 };
