@@ -70,16 +70,36 @@ Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch,
   return dropped;
 }
 
-Result<std::int64_t> TopicStore::open_channel(const std::string& name, bool create, SteadyTime deadline) {
+Result<void> TopicStore::open(SteadyTime deadline) {
+  Pipeline command;
+  command.add({"HSETNX", keys_.registry(), "#", "0"});
+  auto reply = route_->command("HSETNX", command, deadline, Repeat::safe);
+  if (!reply) return std::unexpected(std::move(reply.error()));
+  return {};
+}
+
+Result<Incarnation> TopicStore::open_channel(const std::string& name, bool create, SteadyTime deadline) {
+  return open_as(name, std::array{std::string(create ? "create" : "existing")}, deadline);
+}
+
+Result<Incarnation> TopicStore::rebuild_channel(const std::string& name, const Incarnation& known,
+                                                SteadyTime deadline) {
+  return open_as(name, std::array{std::string("rebuild"), known.born, std::to_string(known.number)}, deadline);
+}
+
+Result<Incarnation> TopicStore::open_as(const std::string& name, std::span<const std::string> how,
+                                        SteadyTime deadline) {
   const std::array keys{keys_.registry(), keys_.stream(name), keys_.backlog()};
-  const std::array arguments{name, keys_.group(name), std::string(create ? "1" : "0")};
+  std::vector<std::string> arguments{name, keys_.group(name)};
+  arguments.insert(arguments.end(), how.begin(), how.end());
   for (;;) {
     auto reply = open_channel_script().run(*route_, keys, arguments, deadline, Repeat::safe);
     if (!reply) return std::unexpected(std::move(reply.error()));
-    const auto incarnation = reply->number();
-    if (!incarnation) return unexpected_reply("opening channel " + name);
-    if (*incarnation == 0) return fail(ErrorCode::channel_not_found, "topic " + topic_ + " has no channel " + name);
-    if (*incarnation > 0) return *incarnation;
+    if (reply->size() == 2) {
+      return Incarnation{.number = (*reply)[0].number().value_or(0), .born = std::string((*reply)[1].text())};
+    }
+    if (reply->number() == 0) return fail(ErrorCode::channel_not_found, "topic " + topic_ + " has no channel " + name);
+    if (reply->number() != -1) return unexpected_reply("opening channel " + name);
   }
 }
 
@@ -100,7 +120,7 @@ Result<std::vector<std::string>> TopicStore::channels(SteadyTime deadline) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
     const std::string_view name = (*reply)[i].text();
-    if (name != "#" && (*reply)[i + 1].number().value_or(0) > 0) names.emplace_back(name);
+    if (!name.starts_with('#') && (*reply)[i + 1].number().value_or(0) > 0) names.emplace_back(name);
   }
   std::ranges::sort(names);
   return names;
