@@ -99,13 +99,15 @@ Certificates::Certificates() {
       output);
 }
 
-RedisServer::RedisServer(std::vector<std::string> options) : options_(std::move(options)), port_(free_port()) {
+RedisServer::RedisServer(std::vector<std::string> options, std::vector<std::string> launcher)
+    : options_(std::move(options)), launcher_(std::move(launcher)), port_(free_port()) {
   start();
 }
 
 void RedisServer::start() {
-  std::vector<std::string> words{LRPC_QUEUE_REDIS_SERVER, "--bind", "127.0.0.1", "--dir",
-                                 folder_.path().string(), "--save", ""};
+  std::vector<std::string> words = launcher_;
+  words.insert(words.end(), {LRPC_QUEUE_REDIS_SERVER, "--bind", "127.0.0.1", "--dir", folder_.path().string(), "--save",
+                             ""});
   bool tls = false;
   for (const std::string& option : options_) tls = tls || option == "--tls-cert-file";
   words.insert(words.end(), {tls ? "--tls-port" : "--port", std::to_string(port_)});

@@ -42,7 +42,8 @@ class RedisServer {
  public:
   /// Starts it with these options besides port and folder, and waits until it answers. Throws std::runtime_error with
   /// its log when it does not.
-  explicit RedisServer(std::vector<std::string> options = {});
+  /// `launcher`: the words before its command line.
+  explicit RedisServer(std::vector<std::string> options = {}, std::vector<std::string> launcher = {});
   RedisServer(const RedisServer&) = delete;
   RedisServer& operator=(const RedisServer&) = delete;
   ~RedisServer();
@@ -62,6 +63,7 @@ class RedisServer {
  private:
   TemporaryFolder folder_;
   std::vector<std::string> options_;
+  std::vector<std::string> launcher_;
   int port_;
   pid_t pid_ = -1;
 };
