@@ -187,6 +187,11 @@ Result<std::size_t> RedisChannel::ask(std::span<Delivery> out, const ReceiveOpti
     if (!waits) return read_at_once(out, options.renewed);
     auto taken = reader_.wait(*store_, out.size(), std::min(options.deadline, next_look()), waker_);
     if (!taken) return explain(std::move(taken.error()));
+    if (!receiving_ || gate_.is_shut()) {
+      // They came when nobody wanted any more.
+      send_back(*taken);
+      return 0;
+    }
     const std::size_t count = hand_out(std::move(*taken), out, options.renewed);
     if (count > 0 || std::chrono::steady_clock::now() >= options.deadline) return count;
   }
@@ -254,6 +259,20 @@ std::size_t RedisChannel::hand_out(std::vector<Taken>&& taken, std::span<Deliver
     }
   }
   return count;
+}
+
+// As if they had never been handed out.
+void RedisChannel::send_back(const std::vector<Taken>& taken) {
+  std::vector<Outcome> outcomes;
+  outcomes.reserve(taken.size());
+  for (const Taken& one : taken) {
+    outcomes.push_back({.handle = one.handle,
+                        .action = Outcome::Action::give_back,
+                        .counted = std::max<std::int64_t>(one.handle.deliveries - 1, 0)});
+  }
+  if (outcomes.empty()) return;
+  look_ = true;
+  if (!carry_out(outcomes)) maybe_lost_ = true;
 }
 
 // What the server believes that we hold, but we do not: the answer that told us was lost.

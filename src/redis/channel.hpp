@@ -79,6 +79,7 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   Result<std::size_t> ask(std::span<Delivery> out, const ReceiveOptions& options);
   Result<std::size_t> read_at_once(std::span<Delivery> out, bool renewed);
   Result<std::size_t> look(std::span<Delivery> out, bool renewed);
+  void send_back(const std::vector<Taken>& taken);
   Result<void> find_lost();
   [[nodiscard]] bool look_is_due();
   [[nodiscard]] SteadyTime next_look();

@@ -115,8 +115,9 @@ std::vector<Ended> HeldTable::ended(std::int64_t now, std::size_t most) const {
   std::vector<Ended> result;
   for (const auto& [until, number] : by_end_) {
     if (until > now || result.size() == most) break;
-    const Handle& handle = held_.at(number).handle;
-    result.push_back({.handle = handle, .next = handle.deliveries + 1});
+    const Held& held = held_.at(number);
+    // Not one more than the server's count: that has grown where a delivery was taken from ourselves.
+    result.push_back({.handle = held.handle, .next = held.attempts - held.base + 1});
   }
   return result;
 }
