@@ -94,8 +94,6 @@ local registry, stream, backlog = KEYS[1], KEYS[2], KEYS[3]
 local channel, group, create = ARGV[1], ARGV[2], ARGV[3] ~= 'existing'
 
 local incarnation = tonumber(redis.call('HGET', registry, channel) or '0')
-local time = redis.call('TIME')
-redis.call('HSETNX', registry, '#born', time[1] .. '.' .. time[2])
 local born = redis.call('HGET', registry, '#born')
 -- Who had it open may have it anew only when nobody deleted it.
 if ARGV[3] == 'rebuild' and (incarnation < 0 or (born == ARGV[4] and incarnation > 0 and incarnation ~= tonumber(ARGV[5])))
@@ -103,6 +101,11 @@ then return 0 end
 -- A stream that another program made counts as a channel, unless we have deleted it.
 local there = incarnation > 0 or (incarnation == 0 and redis.call('EXISTS', stream) == 1)
 if not there and not create then return 0 end
+if not born then
+  local time = redis.call('TIME')
+  born = time[1] .. '.' .. time[2]
+  redis.call('HSET', registry, '#born', born)
+end
 if incarnation <= 0 then
   local first = true
   for _, name in ipairs(redis.call('HKEYS', registry)) do
