@@ -357,7 +357,47 @@ Result<void> RedisChannel::carry_out(std::vector<Outcome>& outcomes) {
   return {};
 }
 
-Result<void> RedisChannel::mark(Outcome::Action action, std::span<const DeliveryTag> tags, std::span<bool> done) {
+Result<void> RedisChannel::ack(std::span<const DeliveryTag> tags, std::span<bool> done) {
+  return guarded([&]() -> Result<void> {
+    std::ranges::fill(done, false);
+    for (std::size_t from = 0; from < tags.size(); from += kMostOutcomes) {
+      const std::size_t count = std::min(kMostOutcomes, tags.size() - from);
+      if (auto ok = ack_some(tags.subspan(from, count), done.subspan(from, count)); !ok) return ok;
+    }
+    return {};
+  });
+}
+
+Result<void> RedisChannel::ack_some(std::span<const DeliveryTag> tags, std::span<bool> done) {
+  std::vector<Handle> handles;
+  std::vector<std::size_t> places;
+  handles.reserve(tags.size());
+  places.reserve(tags.size());
+  {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < tags.size(); ++i) {
+      const Held* held = held_.find(tags[i]);
+      if (held == nullptr) continue;
+      handles.push_back(held->handle);
+      places.push_back(i);
+    }
+  }
+  if (handles.empty()) return {};
+  const auto acked = std::make_unique<bool[]>(handles.size());
+  if (auto ok = store_->ack(handles, {acked.get(), handles.size()}, deadline()); !ok) return ok;
+  {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      done[places[i]] = acked[i];
+      held_.remove(tags[places[i]]);
+    }
+    ++wakes_;
+  }
+  changed_.notify_all();
+  return {};
+}
+
+Result<void> RedisChannel::touch_all(std::span<const DeliveryTag> tags, std::span<bool> done) {
   return guarded([&]() -> Result<void> {
     std::vector<Outcome> outcomes;
     std::vector<std::size_t> places;
@@ -369,7 +409,7 @@ Result<void> RedisChannel::mark(Outcome::Action action, std::span<const Delivery
         done[i] = false;
         const Held* held = held_.find(tags[i]);
         if (held == nullptr) continue;
-        outcomes.push_back({.handle = held->handle, .action = action});
+        outcomes.push_back({.handle = held->handle, .action = Outcome::Action::touch});
         places.push_back(i);
       }
     }
@@ -379,7 +419,7 @@ Result<void> RedisChannel::mark(Outcome::Action action, std::span<const Delivery
       const std::lock_guard lock(mutex_);
       for (std::size_t i = 0; i < outcomes.size(); ++i) {
         done[places[i]] = outcomes[i].deliveries_now > 0;
-        if (action == Outcome::Action::ack || !done[places[i]]) held_.remove(tags[places[i]]);
+        if (!done[places[i]]) held_.remove(tags[places[i]]);
       }
       ++wakes_;
     }
@@ -388,12 +428,8 @@ Result<void> RedisChannel::mark(Outcome::Action action, std::span<const Delivery
   });
 }
 
-Result<void> RedisChannel::ack(std::span<const DeliveryTag> tags, std::span<bool> done) {
-  return mark(Outcome::Action::ack, tags, done);
-}
-
 Result<void> RedisChannel::touch(std::span<const DeliveryTag> tags, Duration time, std::span<bool> done) {
-  auto result = mark(Outcome::Action::touch, tags, done);
+  auto result = touch_all(tags, done);
   if (!result) return result;
   time = std::min(time, kLongest);
   const std::lock_guard lock(mutex_);

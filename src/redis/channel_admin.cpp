@@ -76,7 +76,8 @@ Result<BackendStats> ChannelStore::stats(SteadyTime deadline) {
 
 Result<std::int64_t> ChannelStore::drop_all(SteadyTime deadline) {
   const std::array keys{stream_, delayed_};
-  const std::array arguments{group_};
+  Arguments arguments;
+  arguments.add(group_);
   for (std::int64_t dropped = 0;;) {
     auto reply = drop_all_script().run(*route_, keys, arguments, deadline, Repeat::no);
     if (!reply) return std::unexpected(std::move(reply.error()));
@@ -109,15 +110,17 @@ Result<DeadPage> ChannelStore::dead_letters(std::size_t limit, std::string_view 
 Result<std::int64_t> ChannelStore::requeue_dead(std::span<const std::string> ids, bool all, Duration fresh_ttl,
                                                 SteadyTime deadline) {
   const std::array keys{stream_, dead_};
-  std::vector<std::string> arguments{"-", all ? "1" : "0", std::to_string(fresh_ttl.count())};
-  arguments.insert(arguments.end(), ids.begin(), ids.end());
+  std::string from = "-";
   for (std::int64_t moved = 0;;) {
+    Arguments arguments;
+    arguments.add(from).add(all ? "1" : "0").add(fresh_ttl.count());
+    for (const std::string& id : ids) arguments.add(id);
     auto reply = requeue_dead_script().run(*route_, keys, arguments, deadline, Repeat::no);
     if (!reply) return std::unexpected(std::move(reply.error()));
     if (reply->size() != 2) return unexpected_reply("requeueing dead letters");
     moved += (*reply)[0].number().value_or(0);
-    arguments[0] = (*reply)[1].text();
-    if (arguments[0].empty()) return moved;
+    from = (*reply)[1].text();
+    if (from.empty()) return moved;
   }
 }
 

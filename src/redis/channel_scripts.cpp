@@ -93,6 +93,42 @@ return result
   return script;
 }
 
+const Script& ack_script() {
+  static const Script script("ack", R"lua(
+local call = redis.call
+local stream, group, consumer = KEYS[1], ARGV[1], ARGV[2]
+local count = (#ARGV - 4) / 2
+
+-- What lies between the first and the last of them is mostly just them.
+local most = 2 * count + 16
+local held = {}
+local rows = call('XPENDING', stream, group, ARGV[3], ARGV[4], most, consumer)
+for i = 1, #rows do held[rows[i][1]] = rows[i][4] end
+
+local ids, missing = {}, {}
+for n = 1, count do
+  local id = ARGV[3 + 2 * n]
+  local deliveries = held[id]
+  if not deliveries and #rows == most then
+    local row = call('XPENDING', stream, group, id, id, 1, consumer)
+    deliveries = row[1] and row[1][4]
+  end
+  if deliveries == tonumber(ARGV[4 + 2 * n]) then
+    held[id] = 0  -- once only
+    ids[#ids + 1] = id
+  else
+    missing[#missing + 1] = n
+  end
+end
+if #ids > 0 then
+  call('XACK', stream, group, unpack(ids))
+  call('XDEL', stream, unpack(ids))
+end
+return missing
+)lua");
+  return script;
+}
+
 const Script& look_script() {
   static const Script script("look", R"lua(
 local call = redis.call

@@ -23,6 +23,11 @@ namespace lrpc::queue::redis {
 /// the end how many dead letters had to go for the limit.
 [[nodiscard]] const Script& settle_script();
 
+/// Acks deliveries: the quick form of `settle` for the most frequent case.
+/// KEYS: stream. ARGV: group, consumer, the lowest and the highest entry; then for each: entry, deliveries.
+/// Returns the places (from 1) of those that are not the caller's.
+[[nodiscard]] const Script& ack_script();
+
 /// What a consumer does now and then, and when it was told that there is something to see: whether the channel is still
 /// the one that it opened; delayed messages that are due into the stream; its own deliveries that ended; those that
 /// were given back; and, when maintaining, those that nobody kept alive, consumers that are gone, entries that other

@@ -1,7 +1,10 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include "redis/channel_store.hpp"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -21,6 +24,15 @@ std::vector<Field> fields_of(const Reply& flat) {
   fields.reserve(flat.size() / 2);
   for (std::size_t i = 0; i + 1 < flat.size(); i += 2) fields.emplace_back(flat[i].text(), flat[i + 1].text());
   return fields;
+}
+
+/// "<milliseconds>-<number>" in the server's order.
+std::pair<std::uint64_t, std::uint64_t> entry_number(std::string_view id) {
+  std::pair<std::uint64_t, std::uint64_t> number{};
+  const char* const end = id.data() + id.size();
+  const char* const dash = std::from_chars(id.data(), end, number.first).ptr;
+  if (dash != end) std::from_chars(dash + 1, end, number.second);
+  return number;
 }
 
 Taken taken(std::string_view entry_id, std::int64_t deliveries, const Reply& fields) {
@@ -87,20 +99,10 @@ Result<std::vector<Taken>> ChannelStore::read(std::size_t most, SteadyTime deadl
 Result<Look> ChannelStore::look(const Incarnation& known, std::size_t most, Duration lease, std::string& cursor,
                                 bool maintain, std::span<const Ended> ended, SteadyTime deadline) {
   const std::array keys{registry_, stream_, delayed_};
-  std::vector<std::string> arguments{channel_,
-                                     group_,
-                                     consumer_,
-                                     known.born,
-                                     std::to_string(known.number),
-                                     std::to_string(most),
-                                     std::to_string(lease.count()),
-                                     cursor,
-                                     maintain ? "1" : "0"};
-  for (const Ended& end : ended) {
-    arguments.push_back(end.handle.entry_id);
-    arguments.push_back(std::to_string(end.handle.deliveries));
-    arguments.push_back(std::to_string(end.next));
-  }
+  Arguments arguments;
+  arguments.add(channel_).add(group_).add(consumer_).add(known.born).add(known.number);
+  arguments.add(static_cast<std::int64_t>(most)).add(lease.count()).add(cursor).add(maintain ? "1" : "0");
+  for (const Ended& end : ended) arguments.add(end.handle.entry_id).add(end.handle.deliveries).add(end.next);
   auto reply = look_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
   Look look;
@@ -124,15 +126,32 @@ Result<Look> ChannelStore::look(const Incarnation& known, std::size_t most, Dura
   return look;
 }
 
+Result<void> ChannelStore::ack(std::span<const Handle> handles, std::span<bool> done, SteadyTime deadline) {
+  const auto [first, last] = std::ranges::minmax_element(
+      handles, [](const Handle& a, const Handle& b) { return entry_number(a.entry_id) < entry_number(b.entry_id); });
+  const std::array keys{stream_};
+  Arguments arguments;
+  arguments.add(group_).add(consumer_).add(first->entry_id).add(last->entry_id);
+  for (const Handle& handle : handles) arguments.add(handle.entry_id).add(handle.deliveries);
+  auto reply = ack_script().run(*route_, keys, arguments, deadline, Repeat::no);
+  if (!reply) return std::unexpected(std::move(reply.error()));
+  // The places of those that were not ours, mostly none.
+  std::ranges::fill(done, true);
+  for (std::size_t i = 0; i < reply->size(); ++i) {
+    const auto place = (*reply)[i].number().value_or(0);
+    if (place < 1 || static_cast<std::size_t>(place) > done.size()) return unexpected_reply("acking");
+    done[static_cast<std::size_t>(place) - 1] = false;
+  }
+  return {};
+}
+
 Result<std::int64_t> ChannelStore::settle(std::span<Outcome> outcomes, SteadyTime deadline) {
   const std::array keys{stream_, delayed_, dead_};
-  std::vector<std::string> arguments{group_, consumer_, std::to_string(outcomes.size())};
-  arguments.reserve(3 + 6 * outcomes.size());
+  Arguments arguments;
+  arguments.add(group_).add(consumer_).add(static_cast<std::int64_t>(outcomes.size()));
   for (const Outcome& outcome : outcomes) {
-    arguments.push_back(outcome.handle.entry_id);
-    arguments.push_back(std::to_string(outcome.handle.deliveries));
-    arguments.emplace_back(name_of(outcome.action));
-    for (std::string& further : arguments_of(outcome)) arguments.push_back(std::move(further));
+    arguments.add(outcome.handle.entry_id).add(outcome.handle.deliveries).add(name_of(outcome.action));
+    for (const std::string& further : arguments_of(outcome)) arguments.add(further);
   }
   auto reply = settle_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
@@ -160,7 +179,8 @@ Result<std::vector<Handle>> ChannelStore::pending(std::size_t most, SteadyTime d
 
 Result<void> ChannelStore::leave(SteadyTime deadline) {
   const std::array keys{stream_};
-  const std::array arguments{group_, consumer_};
+  Arguments arguments;
+  arguments.add(group_).add(consumer_);
   for (;;) {
     auto reply = leave_script().run(*route_, keys, arguments, deadline, Repeat::safe);
     if (!reply) return std::unexpected(std::move(reply.error()));

@@ -81,6 +81,8 @@ class ChannelStore {
   /// See look_script. `cursor` ("0-0" = the start) is moved.
   Result<Look> look(const Incarnation& known, std::size_t most, Duration lease, std::string& cursor, bool maintain,
                     std::span<const Ended> ended, SteadyTime deadline);
+  /// Acks deliveries, at least one, as one step; `done` tells which were ours.
+  Result<void> ack(std::span<const Handle> handles, std::span<bool> done, SteadyTime deadline);
   /// Carries the outcomes out, in order, as one step. Returns how many dead letters had to go for their limit.
   Result<std::int64_t> settle(std::span<Outcome> outcomes, SteadyTime deadline);
   /// The entries that are pending for this consumer, up to `most`.

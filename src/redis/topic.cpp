@@ -14,8 +14,8 @@ RedisTopic::RedisTopic(const std::shared_ptr<Router>& router, std::shared_ptr<Li
       name_(std::move(name)),
       policy_(policy),
       route_(router->route(Keys(router->config().key_prefix, name_, router->cluster()).registry())),
-      store_(std::make_shared<TopicStore>(route_, name_,
-                                          Keys(router->config().key_prefix, name_, router->cluster()))) {}
+      store_(std::make_shared<TopicStore>(route_, name_, Keys(router->config().key_prefix, name_, router->cluster()))) {
+}
 
 SteadyTime RedisTopic::deadline() const { return std::chrono::steady_clock::now() + route_->usual_time(); }
 

@@ -18,28 +18,8 @@ std::string_view text_of(const Bytes& bytes) { return {reinterpret_cast<const ch
 
 Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch, const TopicPolicy& policy,
                                                 SteadyTime deadline) {
-  std::vector<std::string> arguments{topic_,
-                                     std::to_string(policy.max_msg_size),
-                                     std::string(to_string(policy.overflow)),
-                                     std::to_string(batch.size()),
-                                     std::string(),  // the bytes, below
-                                     std::to_string(kMostEntries),
-                                     std::to_string(kMostBytes)};
-  constexpr std::size_t kBytesAt = 4;
   std::size_t bytes = 0;
-  for (const Outgoing& out : batch) {
-    const Envelope& m = *out.message;
-    Result<std::vector<std::string>> further = further_fields(out);
-    if (!further) return std::unexpected(std::move(further.error()));
-    arguments.push_back(std::to_string(out.delay.count()));
-    arguments.push_back(std::to_string(further->size() / 2));
-    arguments.push_back(m.id());
-    arguments.emplace_back(text_of(m.encoded_body()));
-    arguments.push_back(std::to_string(m.timestamp()));
-    arguments.push_back(std::to_string(m.expires_at()));
-    std::ranges::move(*further, std::back_inserter(arguments));
-    bytes += m.encoded_body().size();
-  }
+  for (const Outgoing& out : batch) bytes += out.message->encoded_body().size();
   const auto too_large = [&](std::int64_t channels) {
     return fail(ErrorCode::invalid_argument, "topic " + topic_ + ": a batch of " + std::to_string(batch.size()) +
                                                  " messages and " + std::to_string(bytes) + " bytes for " +
@@ -48,7 +28,18 @@ Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch,
                                                  " entries and 64 MiB in one step, channels times messages");
   };
   if (batch.size() > kMostEntries || bytes > kMostBytes) return too_large(1);
-  arguments[kBytesAt] = std::to_string(bytes);
+  Arguments arguments;
+  arguments.add(topic_).add(policy.max_msg_size).add(to_string(policy.overflow));
+  arguments.add(static_cast<std::int64_t>(batch.size())).add(static_cast<std::int64_t>(bytes));
+  arguments.add(static_cast<std::int64_t>(kMostEntries)).add(static_cast<std::int64_t>(kMostBytes));
+  for (const Outgoing& out : batch) {
+    const Envelope& m = *out.message;
+    Result<std::vector<std::string>> further = further_fields(out);
+    if (!further) return std::unexpected(std::move(further.error()));
+    arguments.add(out.delay.count()).add(static_cast<std::int64_t>(further->size() / 2));
+    arguments.add(m.id()).add(text_of(m.encoded_body())).add(m.timestamp()).add(m.expires_at());
+    for (const std::string& field : *further) arguments.add(field);
+  }
   const std::array keys{keys_.registry()};
   auto reply = publish_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
@@ -90,8 +81,9 @@ Result<Incarnation> TopicStore::rebuild_channel(const std::string& name, const I
 Result<Incarnation> TopicStore::open_as(const std::string& name, std::span<const std::string> how,
                                         SteadyTime deadline) {
   const std::array keys{keys_.registry(), keys_.stream(name), keys_.backlog()};
-  std::vector<std::string> arguments{name, keys_.group(name)};
-  arguments.insert(arguments.end(), how.begin(), how.end());
+  Arguments arguments;
+  arguments.add(name).add(keys_.group(name));
+  for (const std::string& word : how) arguments.add(word);
   for (;;) {
     auto reply = open_channel_script().run(*route_, keys, arguments, deadline, Repeat::safe);
     if (!reply) return std::unexpected(std::move(reply.error()));
@@ -105,7 +97,8 @@ Result<Incarnation> TopicStore::open_as(const std::string& name, std::span<const
 
 Result<void> TopicStore::delete_channel(const std::string& name, SteadyTime deadline) {
   const std::array keys{keys_.registry(), keys_.stream(name), keys_.delayed(name), keys_.dead(name)};
-  const std::array arguments{name};
+  Arguments arguments;
+  arguments.add(name);
   auto reply = delete_channel_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
   if (reply->number() == 1) return {};
