@@ -205,13 +205,14 @@ Result<std::size_t> RedisChannel::read_at_once(std::span<Delivery> out, bool ren
 
 Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
   look_ = false;
-  const bool upkeep = now() >= next_upkeep_;
+  const std::int64_t begin = now();
+  const bool upkeep = begin >= next_upkeep_;
   Incarnation known;
   std::vector<Ended> ended;
   {
     const std::lock_guard lock(mutex_);
     known = parts_.incarnation;
-    ended = held_.ended(now(), out.size());
+    ended = held_.ended(begin, out.size());
   }
   while (!lost_.empty() && ended.size() < out.size()) {
     ended.push_back(std::move(lost_.back()));
@@ -237,7 +238,7 @@ Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
   if (found->taken.size() >= out.size() || !lost_.empty()) look_ = true;
   const std::size_t count = hand_out(std::move(found->taken), out, renewed);
   const std::lock_guard lock(mutex_);
-  held_.forget_ended(ended);
+  held_.forget_ended(ended, begin);
   return count;
 }
 
