@@ -214,6 +214,7 @@ Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
     known = parts_.incarnation;
     ended = held_.ended(begin, out.size());
   }
+  const std::size_t held = ended.size();
   while (!lost_.empty() && ended.size() < out.size()) {
     ended.push_back(std::move(lost_.back()));
     lost_.pop_back();
@@ -221,6 +222,7 @@ Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
   auto found = store_->look(known, out.size(), lease(), cursor_, upkeep, ended, deadline());
   if (!found) {
     look_ = true;
+    if (ended.size() > held) maybe_lost_ = true;  // looked for again
     return explain(std::move(found.error()));
   }
   if (found->state == Look::State::deleted) {
