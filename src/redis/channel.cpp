@@ -205,14 +205,16 @@ Result<std::size_t> RedisChannel::read_at_once(std::span<Delivery> out, bool ren
 
 Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
   look_ = false;
-  const bool upkeep = now() >= next_upkeep_;
+  const std::int64_t begin = now();
+  const bool upkeep = begin >= next_upkeep_;
   Incarnation known;
   std::vector<Ended> ended;
   {
     const std::lock_guard lock(mutex_);
     known = parts_.incarnation;
-    ended = held_.ended(now(), out.size());
+    ended = held_.ended(begin, out.size());
   }
+  const std::size_t held = ended.size();
   while (!lost_.empty() && ended.size() < out.size()) {
     ended.push_back(std::move(lost_.back()));
     lost_.pop_back();
@@ -220,6 +222,7 @@ Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
   auto found = store_->look(known, out.size(), lease(), cursor_, upkeep, ended, deadline());
   if (!found) {
     look_ = true;
+    if (ended.size() > held) maybe_lost_ = true;  // looked for again
     return explain(std::move(found.error()));
   }
   if (found->state == Look::State::deleted) {
@@ -237,7 +240,7 @@ Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
   if (found->taken.size() >= out.size() || !lost_.empty()) look_ = true;
   const std::size_t count = hand_out(std::move(found->taken), out, renewed);
   const std::lock_guard lock(mutex_);
-  held_.forget_ended(ended);
+  held_.forget_ended(ended, begin);
   return count;
 }
 

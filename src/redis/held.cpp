@@ -122,10 +122,13 @@ std::vector<Ended> HeldTable::ended(std::int64_t now, std::size_t most) const {
   return result;
 }
 
-void HeldTable::forget_ended(std::span<const Ended> ended) {
+void HeldTable::forget_ended(std::span<const Ended> ended, std::int64_t now) {
   for (const Ended& end : ended) {
     const auto it = by_entry_.find(end.handle.entry_id);
-    if (it != by_entry_.end() && held_.at(it->second).handle == end.handle) erase(it->second);
+    if (it == by_entry_.end()) continue;
+    // The count alone does not tell: what was lost on its way comes again under the same.
+    const Held& held = held_.at(it->second);
+    if (held.handle == end.handle && held.until <= now) erase(it->second);
   }
 }
 

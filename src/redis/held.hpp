@@ -52,8 +52,9 @@ class HeldTable {
 
   /// Deliveries with a lease that ended by `now`, at most `most`.
   [[nodiscard]] std::vector<Ended> ended(std::int64_t now, std::size_t most) const;
-  /// They were offered to the server and are no longer ours; what it hands out again was put before.
-  void forget_ended(std::span<const Ended> ended);
+  /// Those that had ended by `now` were offered to the server and are no longer ours; what it handed out again was put
+  /// before, with a new lease, and stays.
+  void forget_ended(std::span<const Ended> ended, std::int64_t now);
   /// The tick at which the next lease ends; kForever when there is none.
   [[nodiscard]] std::int64_t next_end() const noexcept {
     return by_end_.empty() ? Held::kForever : by_end_.begin()->first;
