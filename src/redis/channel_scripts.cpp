@@ -97,23 +97,35 @@ const Script& ack_script() {
   static const Script script("ack", R"lua(
 local call = redis.call
 local stream, group, consumer = KEYS[1], ARGV[1], ARGV[2]
-local count = (#ARGV - 4) / 2
+local count = tonumber(ARGV[5])
+local once = #ARGV == 5 + count
 
--- What lies between the first and the last of them is mostly just them.
+-- What lies between the first and the last of them is mostly just them, in this order.
 local most = 2 * count + 16
-local held = {}
 local rows = call('XPENDING', stream, group, ARGV[3], ARGV[4], most, consumer)
-for i = 1, #rows do held[rows[i][1]] = rows[i][4] end
+local all = once and #rows == count
+for n = 1, count do
+  if not all then break end
+  local row = rows[n]
+  all = row[1] == ARGV[5 + n] and row[4] == 1
+end
+if all then
+  call('XACK', stream, group, unpack(ARGV, 6, 5 + count))
+  call('XDEL', stream, unpack(ARGV, 6, 5 + count))
+  return {}
+end
 
+local held = {}
+for i = 1, #rows do held[rows[i][1]] = rows[i][4] end
 local ids, missing = {}, {}
 for n = 1, count do
-  local id = ARGV[3 + 2 * n]
+  local id = ARGV[5 + n]
   local deliveries = held[id]
   if not deliveries and #rows == most then
     local row = call('XPENDING', stream, group, id, id, 1, consumer)
     deliveries = row[1] and row[1][4]
   end
-  if deliveries == tonumber(ARGV[4 + 2 * n]) then
+  if deliveries == (once and 1 or tonumber(ARGV[5 + count + n])) then
     held[id] = 0  -- once only
     ids[#ids + 1] = id
   else

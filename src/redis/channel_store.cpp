@@ -132,7 +132,11 @@ Result<void> ChannelStore::ack(std::span<const Handle> handles, std::span<bool> 
   const std::array keys{stream_};
   Arguments arguments;
   arguments.add(group_).add(consumer_).add(first->entry_id).add(last->entry_id);
-  for (const Handle& handle : handles) arguments.add(handle.entry_id).add(handle.deliveries);
+  arguments.add(static_cast<std::int64_t>(handles.size()));
+  for (const Handle& handle : handles) arguments.add(handle.entry_id);
+  if (!std::ranges::all_of(handles, [](const Handle& handle) { return handle.deliveries == 1; })) {
+    for (const Handle& handle : handles) arguments.add(handle.deliveries);
+  }
   auto reply = ack_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
   // The places of those that were not ours, mostly none.

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
+#include <new>
 #include <utility>
 
 namespace lrpc::queue::redis {
@@ -33,20 +35,89 @@ constexpr std::array kMeanings{
     Meaning{"WRONGTYPE", ErrorCode::backend, false, "a key of the queue holds something else; is key_prefix shared?"},
 };
 
-}  // namespace
+// What hiredis calls for each value that it finds; the arena is the task's private data.
 
-std::string_view Reply::text() const noexcept {
-  if (!is_text() && !is_error()) return {};
-  return {reply_->str, static_cast<std::size_t>(reply_->len)};
+ReplyNode* add_node(const redisReadTask* task, int type) {
+  auto* const memory = static_cast<Arena*>(task->privdata)->take(sizeof(ReplyNode));
+  if (memory == nullptr) return nullptr;
+  auto* const node = new (memory) ReplyNode{.type = type};
+  if (task->parent != nullptr) static_cast<ReplyNode*>(task->parent->obj)->elements[task->idx] = node;
+  return node;
 }
 
+void* make_text(const redisReadTask* task, char* text, std::size_t size) {
+  ReplyNode* const node = add_node(task, task->type);
+  auto* const copy = static_cast<char*>(static_cast<Arena*>(task->privdata)->take(size));
+  if (node == nullptr || copy == nullptr) return nullptr;
+  std::memcpy(copy, text, size);
+  node->text = {copy, size};
+  return node;
+}
+
+void* make_array(const redisReadTask* task, int count) {
+  ReplyNode* const node = add_node(task, REDIS_REPLY_ARRAY);
+  if (node == nullptr || count <= 0) return node;
+  const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(ReplyNode*);
+  node->elements = static_cast<ReplyNode**>(static_cast<Arena*>(task->privdata)->take(bytes));
+  if (node->elements == nullptr) return nullptr;
+  std::fill_n(node->elements, count, nullptr);
+  node->count = static_cast<std::size_t>(count);
+  return node;
+}
+
+void* make_integer(const redisReadTask* task, long long value) {
+  ReplyNode* const node = add_node(task, REDIS_REPLY_INTEGER);
+  if (node != nullptr) node->integer = value;
+  return node;
+}
+
+void* make_nil(const redisReadTask* task) { return add_node(task, REDIS_REPLY_NIL); }
+
+void forget(void* /*node*/) {}  // goes with the arena
+
+redisReplyObjectFunctions kMakers{.createString = &make_text,
+                                  .createArray = &make_array,
+                                  .createInteger = &make_integer,
+                                  .createNil = &make_nil,
+                                  .freeObject = &forget};
+
+}  // namespace
+
+Arena::~Arena() {
+  while (chunks_ != nullptr) ::operator delete(std::exchange(chunks_, chunks_->next));
+}
+
+void* Arena::take(std::size_t bytes) noexcept {
+  constexpr std::size_t kAlignment = alignof(std::max_align_t);
+  constexpr std::size_t kLargestChunk = 256 << 10U;
+  constexpr std::size_t kHead = (sizeof(Chunk) + kAlignment - 1) / kAlignment * kAlignment;
+  bytes = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  if (bytes > left_) {
+    const std::size_t size = std::max(chunk_size_, bytes + kHead);
+    auto* const chunk = static_cast<Chunk*>(::operator new(size, std::nothrow));
+    if (chunk == nullptr) return nullptr;
+    chunk->next = std::exchange(chunks_, chunk);
+    free_ = reinterpret_cast<char*>(chunk) + kHead;
+    left_ = size - kHead;
+    chunk_size_ = std::min(chunk_size_ * 2, kLargestChunk);
+  }
+  left_ -= bytes;
+  return std::exchange(free_, free_ + bytes);
+}
+
+std::string_view Reply::text() const noexcept { return is_text() || is_error() ? node_->text : std::string_view(); }
+
 std::optional<std::int64_t> Reply::number() const noexcept {
-  if (is_integer()) return reply_->integer;
+  if (is_integer()) return node_->integer;
   const std::string_view digits = is_text() ? text() : std::string_view{};
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (digits.empty() || error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
   return value;
+}
+
+ReplyReader::ReplyReader() : reader_(redisReaderCreateWithFunctions(&kMakers)) {
+  if (reader_ == nullptr) throw std::bad_alloc();
 }
 
 std::unexpected<Error> ReplyReader::broken() const {
@@ -59,10 +130,14 @@ Result<void> ReplyReader::feed(std::string_view bytes) {
 }
 
 Result<std::optional<Reply>> ReplyReader::next() {
+  if (arena_ == nullptr) {
+    arena_ = std::make_unique<Arena>();
+    reader_->privdata = arena_.get();
+  }
   void* reply = nullptr;
   if (redisReaderGetReply(reader_.get(), &reply) != REDIS_OK) return broken();
   if (reply == nullptr) return std::nullopt;
-  return Reply(static_cast<redisReply*>(reply));
+  return Reply(std::move(arena_), static_cast<ReplyNode*>(reply));
 }
 
 Error error_of(std::string_view reply, std::string_view command, std::string_view where) {
