@@ -360,6 +360,13 @@ Result<void> RedisChannel::carry_out(std::vector<Outcome>& outcomes) {
   return {};
 }
 
+// What the server refuses to settle is not tried again: it comes again when its lease is over.
+void RedisChannel::leave_to_lease(DeliveryTag tag, const Error& error) {
+  if (passes(error)) return;
+  const std::lock_guard lock(mutex_);
+  held_.end_by(tag, now() + lease().count());
+}
+
 Result<void> RedisChannel::mark(Outcome::Action action, std::span<const DeliveryTag> tags, std::span<bool> done) {
   return guarded([&]() -> Result<void> {
     std::vector<Outcome> outcomes;
@@ -377,7 +384,12 @@ Result<void> RedisChannel::mark(Outcome::Action action, std::span<const Delivery
       }
     }
     if (outcomes.empty()) return {};
-    if (auto ok = carry_out(outcomes); !ok) return ok;
+    if (auto ok = carry_out(outcomes); !ok) {
+      if (action == Outcome::Action::ack) {
+        for (const std::size_t place : places) leave_to_lease(tags[place], ok.error());
+      }
+      return ok;
+    }
     {
       const std::lock_guard lock(mutex_);
       for (std::size_t i = 0; i < outcomes.size(); ++i) {
@@ -447,7 +459,10 @@ Result<void> RedisChannel::settle(std::span<Settlement> settlements) {
       }
     }
     if (outcomes.empty()) return {};
-    if (auto ok = carry_out(outcomes); !ok) return ok;
+    if (auto ok = carry_out(outcomes); !ok) {
+      for (const std::size_t place : places) leave_to_lease(settlements[place].tag, ok.error());
+      return ok;
+    }
     {
       const std::lock_guard lock(mutex_);
       for (std::size_t i = 0; i < outcomes.size(); ++i) {

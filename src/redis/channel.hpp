@@ -90,6 +90,7 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   template <class F>
   auto guarded(F&& call) -> decltype(call());
   Result<void> carry_out(std::vector<Outcome>& outcomes);
+  void leave_to_lease(DeliveryTag tag, const Error& error);
   Result<void> mark(Outcome::Action action, std::span<const DeliveryTag> tags, std::span<bool> done);
   [[nodiscard]] std::int64_t now() const { return parts_.clock->now().tick_ms; }
   [[nodiscard]] Duration lease() const noexcept { return std::min(parts_.policy.ack_timeout, kLongest); }
@@ -103,9 +104,9 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   Waker waker_;
   std::atomic<bool> receiving_{true};
   std::atomic<bool> dead_{false};
-  std::atomic<bool> look_{true};         // there is something to look for
+  std::atomic<bool> look_{true};                        // there is something to look for
   std::atomic<std::int64_t> next_due_{Held::kForever};  // tick at which a delayed message is due
-  std::atomic<bool> maybe_lost_{false};  // entries may have been handed out that did not arrive
+  std::atomic<bool> maybe_lost_{false};                 // entries may have been handed out that did not arrive
   std::atomic<bool> long_leases_{false};
   std::atomic<std::int64_t> dropped_{0};
 
