@@ -144,9 +144,10 @@ const Script& delete_channel_script() {
 local registry, stream, delayed, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local incarnation = tonumber(redis.call('HGET', registry, ARGV[1]) or '0')
 if incarnation < 0 or (incarnation == 0 and redis.call('EXISTS', stream) == 0) then return 0 end
+-- First what makes room: a full server refuses what needs some as a script's first write.
+redis.call('UNLINK', stream, delayed, dead)
 if incarnation == 0 then incarnation = redis.call('HINCRBY', registry, '#', 1) end
 redis.call('HSET', registry, ARGV[1], -incarnation)
-redis.call('UNLINK', stream, delayed, dead)
 redis.pcall('PUBLISH', stream, 'look')
 return 1
 )lua");
