@@ -101,6 +101,8 @@ then return 0 end
 -- A stream that another program made counts as a channel, unless we have deleted it.
 local there = incarnation > 0 or (incarnation == 0 and redis.call('EXISTS', stream) == 1)
 if not there and not create then return 0 end
+-- A full server takes what needs room after another write only; who opens a channel may be there to make room.
+redis.call('XDEL', stream, '0-0')
 if not born then
   local time = redis.call('TIME')
   born = time[1] .. '.' .. time[2]
