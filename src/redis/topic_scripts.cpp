@@ -126,9 +126,12 @@ if incarnation <= 0 then
       if redis.call('XLEN', backlog) > 0 then return -1 end
       redis.call('UNLINK', backlog)
     end
-    if redis.call('EXISTS', backlog .. ':delayed') == 1 then
-      redis.call('RENAME', backlog .. ':delayed', stream .. ':delayed')
-    end
+  end
+  -- It may have some of its own, when an operator deleted the registry.
+  if first and redis.call('EXISTS', backlog .. ':delayed') == 1 then
+    local own = stream .. ':delayed'
+    redis.call('ZUNIONSTORE', own, 2, own, backlog .. ':delayed', 'AGGREGATE', 'MIN')
+    redis.call('UNLINK', backlog .. ':delayed')
   end
   incarnation = redis.call('HINCRBY', registry, '#', 1)
   redis.call('HSET', registry, channel, incarnation)
