@@ -360,6 +360,13 @@ Result<void> RedisChannel::carry_out(std::vector<Outcome>& outcomes) {
   return {};
 }
 
+// What the server refuses to settle is not tried again: it comes again when its lease is over.
+void RedisChannel::leave_to_lease(DeliveryTag tag, const Error& error) {
+  if (passes(error)) return;
+  const std::lock_guard lock(mutex_);
+  held_.end_by(tag, now() + lease().count());
+}
+
 Result<void> RedisChannel::ack(std::span<const DeliveryTag> tags, std::span<bool> done) {
   return guarded([&]() -> Result<void> {
     std::ranges::fill(done, false);
@@ -387,7 +394,10 @@ Result<void> RedisChannel::ack_some(std::span<const DeliveryTag> tags, std::span
   }
   if (handles.empty()) return {};
   const auto acked = std::make_unique<bool[]>(handles.size());
-  if (auto ok = store_->ack(handles, {acked.get(), handles.size()}, deadline()); !ok) return ok;
+  if (auto ok = store_->ack(handles, {acked.get(), handles.size()}, deadline()); !ok) {
+    for (const std::size_t place : places) leave_to_lease(tags[place], ok.error());
+    return ok;
+  }
   {
     const std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < places.size(); ++i) {
@@ -417,7 +427,12 @@ Result<void> RedisChannel::touch_all(std::span<const DeliveryTag> tags, std::spa
       }
     }
     if (outcomes.empty()) return {};
-    if (auto ok = carry_out(outcomes); !ok) return ok;
+    if (auto ok = carry_out(outcomes); !ok) {
+      if (action == Outcome::Action::ack) {
+        for (const std::size_t place : places) leave_to_lease(tags[place], ok.error());
+      }
+      return ok;
+    }
     {
       const std::lock_guard lock(mutex_);
       for (std::size_t i = 0; i < outcomes.size(); ++i) {
@@ -483,7 +498,10 @@ Result<void> RedisChannel::settle(std::span<Settlement> settlements) {
       }
     }
     if (outcomes.empty()) return {};
-    if (auto ok = carry_out(outcomes); !ok) return ok;
+    if (auto ok = carry_out(outcomes); !ok) {
+      for (const std::size_t place : places) leave_to_lease(settlements[place].tag, ok.error());
+      return ok;
+    }
     {
       const std::lock_guard lock(mutex_);
       for (std::size_t i = 0; i < outcomes.size(); ++i) {

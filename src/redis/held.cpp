@@ -104,6 +104,13 @@ void HeldTable::set_lease(DeliveryTag tag, std::int64_t until, bool long_lease) 
   by_end_.emplace(until, it->first);
 }
 
+void HeldTable::end_by(DeliveryTag tag, std::int64_t until) {
+  const auto it = held_.find(tag.generation);
+  if (it == held_.end() || !it->second.renewed()) return;
+  it->second.until = until;
+  by_end_.emplace(until, it->first);
+}
+
 void HeldTable::clear() {
   held_.clear();
   by_entry_.clear();

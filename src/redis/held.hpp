@@ -48,6 +48,8 @@ class HeldTable {
   /// A kept delivery goes on as another.
   DeliveryTag renew(DeliveryTag tag, std::int64_t deliveries, int attempts);
   void set_lease(DeliveryTag tag, std::int64_t until, bool long_lease);
+  /// Nobody will renew it any more: its lease ends then, if it has none of its own.
+  void end_by(DeliveryTag tag, std::int64_t until);
   void clear();
 
   /// Deliveries with a lease that ended by `now`, at most `most`.

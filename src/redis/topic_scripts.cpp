@@ -101,6 +101,8 @@ then return 0 end
 -- A stream that another program made counts as a channel, unless we have deleted it.
 local there = incarnation > 0 or (incarnation == 0 and redis.call('EXISTS', stream) == 1)
 if not there and not create then return 0 end
+-- A full server takes what needs room after another write only; who opens a channel may be there to make room.
+redis.call('XDEL', stream, '0-0')
 if not born then
   local time = redis.call('TIME')
   born = time[1] .. '.' .. time[2]
@@ -124,9 +126,12 @@ if incarnation <= 0 then
       if redis.call('XLEN', backlog) > 0 then return -1 end
       redis.call('UNLINK', backlog)
     end
-    if redis.call('EXISTS', backlog .. ':delayed') == 1 then
-      redis.call('RENAME', backlog .. ':delayed', stream .. ':delayed')
-    end
+  end
+  -- It may have some of its own, when an operator deleted the registry.
+  if first and redis.call('EXISTS', backlog .. ':delayed') == 1 then
+    local own = stream .. ':delayed'
+    redis.call('ZUNIONSTORE', own, 2, own, backlog .. ':delayed', 'AGGREGATE', 'MIN')
+    redis.call('UNLINK', backlog .. ':delayed')
   end
   incarnation = redis.call('HINCRBY', registry, '#', 1)
   redis.call('HSET', registry, channel, incarnation)
@@ -144,9 +149,10 @@ const Script& delete_channel_script() {
 local registry, stream, delayed, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local incarnation = tonumber(redis.call('HGET', registry, ARGV[1]) or '0')
 if incarnation < 0 or (incarnation == 0 and redis.call('EXISTS', stream) == 0) then return 0 end
+-- First what makes room: a full server refuses what needs some as a script's first write.
+redis.call('UNLINK', stream, delayed, dead)
 if incarnation == 0 then incarnation = redis.call('HINCRBY', registry, '#', 1) end
 redis.call('HSET', registry, ARGV[1], -incarnation)
-redis.call('UNLINK', stream, delayed, dead)
 redis.pcall('PUBLISH', stream, 'look')
 return 1
 )lua");

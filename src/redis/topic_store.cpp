@@ -65,7 +65,8 @@ Result<void> TopicStore::open(SteadyTime deadline) {
   Pipeline command;
   command.add({"HSETNX", keys_.registry(), "#", "0"});
   auto reply = route_->command("HSETNX", command, deadline, Repeat::safe);
-  if (!reply) return std::unexpected(std::move(reply.error()));
+  // On a full server it does without: it may be here to make room.
+  if (!reply && reply.error().code != ErrorCode::queue_full) return std::unexpected(std::move(reply.error()));
   return {};
 }
 
