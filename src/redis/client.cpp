@@ -24,6 +24,8 @@ Duration pause_before(int tries) {
 
 }  // namespace
 
+Result<std::shared_ptr<Router>> connect_client(const RedisConfig& config) { return Client::open(config); }
+
 Client::Client(const RedisConfig& config, Endpoint endpoint) : config_(config), endpoint_(std::move(endpoint)) {
   // Durations have no upper limit in the configuration; sums with the present must not overflow.
   for (Duration* time : {&config_.dial_timeout, &config_.read_timeout, &config_.write_timeout, &config_.pool_timeout}) {

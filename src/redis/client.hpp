@@ -9,16 +9,14 @@
 #include <string_view>
 #include <vector>
 
-#include <lrpc/queue/redis_client.hpp>
-
-#include "redis/route.hpp"
+#include "redis/router.hpp"
 
 namespace lrpc::queue::redis {
 
 /// The connections to one server, made as they are needed, at most pool_size. A call takes the one that has least to
 /// do; a new one is opened when all are busy. What fails before it was sent is tried again, up to max_retries times,
 /// with jittered pauses; what may have been sent only where that is safe. Thread-safe; has no thread of its own.
-class Client final : public RedisClient, public Route {
+class Client final : public Router, public Route, public std::enable_shared_from_this<Client> {
  public:
   /// Opens min_idle_conns connections (at least one) within dial_timeout each.
   static Result<std::shared_ptr<Client>> open(const RedisConfig& config);
@@ -30,7 +28,10 @@ class Client final : public RedisClient, public Route {
   /// Ends all calls; later ones give `unavailable`.
   void close();
 
-  [[nodiscard]] const RedisConfig& config() const noexcept { return config_; }
+  std::shared_ptr<Route> route(std::string_view /*key*/) override { return shared_from_this(); }
+  std::vector<std::shared_ptr<Route>> nodes() override { return {shared_from_this()}; }
+  [[nodiscard]] const RedisConfig& config() const noexcept override { return config_; }
+  [[nodiscard]] bool cluster() const noexcept override { return false; }
   [[nodiscard]] const Endpoint& endpoint() const noexcept { return endpoint_; }
 
  private:
