@@ -33,8 +33,12 @@ Result<void> Connection::log_in(const Endpoint& endpoint, SteadyTime deadline) {
     }
     names.emplace_back("AUTH");
   }
-  commands.begin(2).arg("SELECT").arg(endpoint.db);
-  names.emplace_back("SELECT");
+  if (endpoint.db == Endpoint::kNoDatabase) {
+    commands.add({"PING"});
+  } else {
+    commands.begin(2).arg("SELECT").arg(endpoint.db);
+  }
+  names.emplace_back(endpoint.db == Endpoint::kNoDatabase ? "PING" : "SELECT");
   // For the operator who looks at CLIENT LIST; a user without the right to it does without.
   commands.add({"CLIENT", "SETNAME", "lrpc-queue"});
   Result<std::vector<Reply>> replies = call(commands, deadline);
