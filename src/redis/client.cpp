@@ -30,8 +30,6 @@ Duration pause_before(int tries) {
   return Duration(static_cast<std::int64_t>(ms));
 }
 
-Result<std::shared_ptr<Router>> connect_client(const RedisConfig& config) { return Client::open(config); }
-
 Client::Client(const RedisConfig& config, Endpoint endpoint, std::unique_ptr<Sentinels> sentinels)
     : config_(config), endpoint_(std::move(endpoint)), sentinels_(std::move(sentinels)) {
   // Durations have no upper limit in the configuration; sums with the present must not overflow.

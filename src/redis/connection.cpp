@@ -12,6 +12,11 @@ SteadyTime after(Duration duration) { return std::chrono::steady_clock::now() + 
 
 }  // namespace
 
+SteadyTime share_of(SteadyTime deadline, std::size_t parties) {
+  const auto now = std::chrono::steady_clock::now();
+  return now + (deadline - now) / static_cast<std::int64_t>(parties);
+}
+
 Result<std::shared_ptr<Connection>> Connection::open(const Endpoint& endpoint, const Timeouts& timeouts,
                                                      SteadyTime deadline) {
   deadline = std::min(deadline, after(timeouts.dial));

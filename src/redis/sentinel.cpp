@@ -7,12 +7,6 @@
 namespace lrpc::queue::redis {
 namespace {
 
-/// The deadline of the first of `parties` who share the time until `deadline`.
-SteadyTime share_of(SteadyTime deadline, std::size_t parties) {
-  const auto now = std::chrono::steady_clock::now();
-  return now + (deadline - now) / static_cast<std::int64_t>(parties);
-}
-
 /// One command on a connection of its own.
 Result<Reply> ask_for(Connection& connection, const Pipeline& command, SteadyTime deadline) {
   Result<std::vector<Reply>> replies = connection.call(command, deadline);
