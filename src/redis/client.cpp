@@ -87,11 +87,21 @@ Result<std::vector<Reply>> Client::call(const Pipeline& commands, SteadyTime dea
 }
 
 Result<std::vector<Reply>> Client::call_once(const Pipeline& commands, SteadyTime deadline) {
+  if (sentinels_) follow_master();
   auto connection = take(deadline);
   if (!connection) return std::unexpected(std::move(connection.error()));
   auto replies = (*connection)->call(commands, deadline);
   give_back(*connection, replies && std::ranges::any_of(*replies, is_refusal));
   return replies;
+}
+
+// Calls under way end where they are.
+void Client::follow_master() {
+  if (!sentinels_->moved(timeouts())) return;
+  std::vector<Member> members;
+  const std::lock_guard lock(mutex_);
+  members.swap(members_);
+  changed_.notify_all();
 }
 
 // The connection with the least to do; a new one where all have something to do and there may be more.
@@ -121,6 +131,10 @@ Result<std::shared_ptr<Connection>> Client::take(SteadyTime deadline) {
   changed_.notify_all();
   if (!connection) return connection;
   if (closed_) return fail(ErrorCode::unavailable, "the Redis client is closed");
+  // The sentinels may name another master by now.
+  if (sentinels_) {
+    std::erase_if(members_, [&](const Member& each) { return each.connection->where() != (*connection)->where(); });
+  }
   members_.push_back({.connection = *connection, .load = 1});
   return connection;
 }

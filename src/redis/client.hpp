@@ -56,6 +56,7 @@ class Client final : public Router, public Route, public std::enable_shared_from
 
   Client(const RedisConfig& config, Endpoint endpoint, std::unique_ptr<Sentinels> sentinels);
   Result<std::shared_ptr<Connection>> take(SteadyTime deadline);
+  void follow_master();
   void give_back(const std::shared_ptr<Connection>& connection, bool refused);
   [[nodiscard]] Timeouts timeouts() const noexcept;
 

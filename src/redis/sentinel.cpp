@@ -7,6 +7,10 @@
 namespace lrpc::queue::redis {
 namespace {
 
+/// How often somebody looks whether the master is still the same, and how long that may keep a call from its work.
+constexpr auto kBetweenLooks = std::chrono::seconds(1);
+constexpr Duration kLook = std::chrono::milliseconds(200);
+
 /// One command on a connection of its own.
 Result<Reply> ask_for(Connection& connection, const Pipeline& command, SteadyTime deadline) {
   Result<std::vector<Reply>> replies = connection.call(command, deadline);
@@ -58,6 +62,28 @@ Result<std::shared_ptr<Connection>> Sentinels::connect(Timeouts timeouts, Steady
   return connection;
 }
 
+bool Sentinels::moved(Timeouts timeouts) {
+  const auto now = std::chrono::steady_clock::now();
+  const SteadyTime deadline = now + std::min(kLook, timeouts.dial);
+  std::unique_lock lock(mutex_);
+  if (!known_ || now < next_look_) return false;
+  next_look_ = SteadyTime::max();  // until this look is over
+  std::shared_ptr<Connection> watch = std::exchange(watch_, nullptr);
+  const Endpoint sentinel = sentinels_.front();
+  lock.unlock();
+  if (!watch || !watch->usable()) watch = Connection::open(sentinel, timeouts, deadline).value_or(nullptr);
+  const Result<std::optional<Endpoint>> named = watch ? ask(*watch, deadline) : std::nullopt;
+  lock.lock();
+  next_look_ = std::chrono::steady_clock::now() + kBetweenLooks;
+  if (named && *named) {
+    watch_ = std::move(watch);
+    return (**named).where() != known_->where();
+  }
+  // Another one next time.
+  std::ranges::rotate(sentinels_, sentinels_.begin() + 1);
+  return false;
+}
+
 // Asks one after the other, each for no longer than its share of the time; the last share is the master's.
 Result<Endpoint> Sentinels::find(const Timeouts& timeouts, SteadyTime deadline) {
   const std::vector<Endpoint> sentinels = this->sentinels();
@@ -95,9 +121,13 @@ Result<std::optional<Endpoint>> Sentinels::ask(const Endpoint& sentinel, const T
                                                SteadyTime deadline) const {
   auto connection = Connection::open(sentinel, timeouts, deadline);
   if (!connection) return std::unexpected(std::move(connection.error()));
+  return ask(**connection, deadline);
+}
+
+Result<std::optional<Endpoint>> Sentinels::ask(Connection& sentinel, SteadyTime deadline) const {
   Pipeline command;
   command.add({"SENTINEL", "get-master-addr-by-name", master_});
-  Result<Reply> reply = ask_for(**connection, command, deadline);
+  Result<Reply> reply = ask_for(sentinel, command, deadline);
   if (!reply) return std::unexpected(std::move(reply.error()));
   if (reply->is_error()) return std::unexpected(error_of(reply->text(), "SENTINEL", sentinel.where()));
   if (reply->is_nil()) return std::nullopt;

@@ -26,6 +26,10 @@ class Sentinels {
   /// master known is taken. `invalid_config` when all sentinels answer and none knows the name, else `unavailable`
   /// (`permission` when all refuse the login).
   Result<std::shared_ptr<Connection>> connect(Timeouts timeouts, SteadyTime deadline);
+  /// Whether a sentinel names another master than the last one known. After a failover on demand the old master lives
+  /// on for some ten seconds as if it were one, and what it takes is lost. Asks at most once a second, for one of those
+  /// who call this, and briefly: no answer counts as no.
+  bool moved(Timeouts timeouts);
   /// The last master known, for messages.
   [[nodiscard]] std::string where() const;
 
@@ -35,6 +39,7 @@ class Sentinels {
 
   Result<Endpoint> find(const Timeouts& timeouts, SteadyTime deadline);
   Result<std::optional<Endpoint>> ask(const Endpoint& sentinel, const Timeouts& timeouts, SteadyTime deadline) const;
+  Result<std::optional<Endpoint>> ask(Connection& sentinel, SteadyTime deadline) const;
   Result<std::shared_ptr<Connection>> connect_to(const Endpoint& master, const Timeouts& timeouts,
                                                  SteadyTime deadline) const;
   [[nodiscard]] std::vector<Endpoint> sentinels() const;
@@ -46,6 +51,8 @@ class Sentinels {
   mutable std::mutex mutex_;         // guards all below; not held while asking
   std::vector<Endpoint> sentinels_;  // who answered last comes first
   std::optional<Endpoint> known_{};
+  std::shared_ptr<Connection> watch_{};  // to a sentinel; null while somebody asks it
+  SteadyTime next_look_{};
 };
 
 }  // namespace lrpc::queue::redis

@@ -142,6 +142,15 @@ void SentinelTrio::fail_over() {
         [this] { return ask_sentinel(*sentinels_.front(), {"SENTINEL", "FAILOVER", name()}).has_value(); });
 }
 
+void SentinelTrio::name_master(const RedisServer& server) {
+  for (const auto& each : sentinels_) {
+    const bool ok =
+        ask_sentinel(*each, {"SENTINEL", "REMOVE", name()}) &&
+        ask_sentinel(*each, {"SENTINEL", "MONITOR", name(), "127.0.0.1", std::to_string(server.port()), "2"});
+    if (!ok) throw std::runtime_error("a sentinel does not take another master");
+  }
+}
+
 void SentinelTrio::kill_sentinel(std::size_t i) {
   sentinels_[i]->process.signal(9);
   sentinels_[i]->process.await_end();

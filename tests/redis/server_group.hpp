@@ -29,6 +29,8 @@ class SentinelTrio {
   [[nodiscard]] std::size_t await_master_other_than(std::size_t old);
   /// Has another server made master, while the present one lives.
   void fail_over();
+  /// Tells the sentinels that another server is the master, unknown to all others.
+  void name_master(const RedisServer& server);
   void kill_sentinel(std::size_t i);
 
  private:
