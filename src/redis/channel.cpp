@@ -427,12 +427,7 @@ Result<void> RedisChannel::touch_all(std::span<const DeliveryTag> tags, std::spa
       }
     }
     if (outcomes.empty()) return {};
-    if (auto ok = carry_out(outcomes); !ok) {
-      if (action == Outcome::Action::ack) {
-        for (const std::size_t place : places) leave_to_lease(tags[place], ok.error());
-      }
-      return ok;
-    }
+    if (auto ok = carry_out(outcomes); !ok) return ok;
     {
       const std::lock_guard lock(mutex_);
       for (std::size_t i = 0; i < outcomes.size(); ++i) {

@@ -13,6 +13,11 @@ SteadyTime after(Duration duration) { return std::chrono::steady_clock::now() + 
 
 }  // namespace
 
+SteadyTime share_of(SteadyTime deadline, std::size_t parties) {
+  const auto now = std::chrono::steady_clock::now();
+  return now + (deadline - now) / static_cast<std::int64_t>(parties);
+}
+
 Result<std::shared_ptr<Connection>> Connection::open(const Endpoint& endpoint, const Timeouts& timeouts,
                                                      SteadyTime deadline) {
   deadline = std::min(deadline, after(timeouts.dial));
@@ -34,8 +39,12 @@ Result<void> Connection::log_in(const Endpoint& endpoint, SteadyTime deadline) {
     }
     names.emplace_back("AUTH");
   }
-  commands.begin(2).arg("SELECT").arg(endpoint.db);
-  names.emplace_back("SELECT");
+  if (endpoint.db == Endpoint::kNoDatabase) {
+    commands.add({"PING"});
+  } else {
+    commands.begin(2).arg("SELECT").arg(endpoint.db);
+  }
+  names.emplace_back(endpoint.db == Endpoint::kNoDatabase ? "PING" : "SELECT");
   // For the operator who looks at CLIENT LIST; a user without the right to it does without.
   commands.add({"CLIENT", "SETNAME", "lrpc-queue"});
   Result<std::vector<Reply>> replies = call(commands, deadline);

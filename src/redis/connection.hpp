@@ -27,6 +27,9 @@ struct Timeouts {
   Duration write{};  ///< Without the server taking what is sent.
 };
 
+/// The deadline of the first of `parties` who share the time until `deadline`.
+[[nodiscard]] SteadyTime share_of(SteadyTime deadline, std::size_t parties);
+
 /// One logged-in connection that many threads share. There is no thread behind it: a caller writes its commands itself,
 /// at once when nobody else is writing, else it leaves them to who is, so that the commands of concurrent callers go
 /// out in one piece; one of those that wait for replies reads for all of them. A lone caller pays for nothing.

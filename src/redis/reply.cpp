@@ -30,6 +30,9 @@ constexpr std::array kMeanings{
     Meaning{"MASTERDOWN", ErrorCode::unavailable, true, "the replica has lost its master"},
     Meaning{"CLUSTERDOWN", ErrorCode::unavailable, true, "slots of the cluster have no master"},
     Meaning{"TRYAGAIN", ErrorCode::unavailable, true, "a slot of the cluster is being moved"},
+    Meaning{"MOVED", ErrorCode::unavailable, true, "the slot has moved; is redis_config.cluster to be set?"},
+    Meaning{"ASK", ErrorCode::unavailable, true, "a slot of the cluster is being moved"},
+    Meaning{"UNBLOCKED", ErrorCode::unavailable, true, "the server's role has changed"},
     Meaning{"NOREPLICAS", ErrorCode::unavailable, true, "min-replicas-to-write is not reached"},
     Meaning{"MISCONF", ErrorCode::unavailable, true, "the server cannot write its snapshots to disk"},
     Meaning{"WRONGTYPE", ErrorCode::backend, false, "a key of the queue holds something else; is key_prefix shared?"},
@@ -147,6 +150,14 @@ Error error_of(std::string_view reply, std::string_view command, std::string_vie
   if (meaning == kMeanings.end()) return {.code = ErrorCode::backend, .message = std::move(text), .source = "redis"};
   text += " (" + std::string(meaning->advice) + ")";
   return {.code = meaning->code, .message = std::move(text), .retryable = meaning->retryable, .source = "redis"};
+}
+
+bool is_refusal(const Reply& reply) noexcept {
+  if (!reply.is_error()) return false;
+  const std::string_view text = reply.text();
+  // The third is a script's first write on a replica, before Redis 7.
+  return text.starts_with("READONLY ") || text.starts_with("LOADING ") || text.starts_with("MASTERDOWN ") ||
+         (text.starts_with("ERR Error running script") && text.contains("-READONLY "));
 }
 
 }  // namespace lrpc::queue::redis

@@ -94,6 +94,10 @@ class ReplyReader {
 /// `command` names what was asked, `where` the server.
 [[nodiscard]] Error error_of(std::string_view reply, std::string_view command, std::string_view where);
 
+/// Whether a server refused a command, untouched, as one that is not or not yet in charge: a replica since a failover,
+/// or a server that still loads.
+[[nodiscard]] bool is_refusal(const Reply& reply) noexcept;
+
 /// The Error for a reply whose form is not the one that the command has.
 [[nodiscard]] inline std::unexpected<Error> unexpected_reply(std::string_view doing) {
   return fail(ErrorCode::backend, std::string(doing) + ": the server gave an answer of an unknown form");
