@@ -449,7 +449,7 @@ Result<void> RedisChannel::touch(std::span<const DeliveryTag> tags, Duration tim
   for (std::size_t i = 0; i < tags.size(); ++i) {
     if (!done[i]) continue;
     held_.set_lease(tags[i], now() + time.count(), time > lease());
-    if (time > lease()) long_leases_ = true;
+    if (time > lease() && !long_leases_.exchange(true)) parts_.listener->wake();
   }
   return result;
 }

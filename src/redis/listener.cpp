@@ -11,7 +11,8 @@
 namespace lrpc::queue::redis {
 namespace {
 
-constexpr Duration kTick = std::chrono::seconds(1);
+/// Often enough for leases of a few hundred milliseconds; only while somebody has such work.
+constexpr Duration kTick{100};
 /// A line on which nothing is heard for this long is asked for a sign of life, and for twice as long given up.
 constexpr Duration kSilence = std::chrono::seconds(15);
 constexpr Duration kFirstPause{50};
