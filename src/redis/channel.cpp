@@ -205,6 +205,7 @@ Result<std::size_t> RedisChannel::read_at_once(std::span<Delivery> out, bool ren
 
 Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
   look_ = false;
+  // Before the call: what is due is never seen too late, however long the answer takes.
   const std::int64_t begin = now();
   const bool upkeep = begin >= next_upkeep_;
   Incarnation known;
@@ -233,9 +234,8 @@ Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
     if (auto ok = rebuild(); !ok) return std::unexpected(std::move(ok.error()));
     return 0;
   }
-  const std::int64_t present = now();
-  next_due_ = found->next_due == Duration::max() ? Held::kForever : present + found->next_due.count();
-  if (upkeep) next_upkeep_ = present + (cursor_ == "0-0" ? upkeep_every(lease()) : Duration(50)).count();
+  next_due_ = found->next_due == Duration::max() ? Held::kForever : begin + found->next_due.count();
+  if (upkeep) next_upkeep_ = begin + (cursor_ == "0-0" ? upkeep_every(lease()) : Duration(50)).count();
   // There may be more.
   if (found->taken.size() >= out.size() || !lost_.empty()) look_ = true;
   const std::size_t count = hand_out(std::move(found->taken), out, renewed);
@@ -323,8 +323,10 @@ Result<void> RedisChannel::rebuild() {
                                        ": its keys were gone from Redis and were made anew");
   {
     const std::lock_guard lock(mutex_);
+    // Not where another thread was first: what came since is held.
+    const bool other = fresh->number != parts_.incarnation.number || fresh->born != parts_.incarnation.born;
+    if (other) held_.clear();
     parts_.incarnation = std::move(*fresh);
-    held_.clear();
   }
   look_ = true;
   return {};
@@ -557,7 +559,7 @@ void RedisChannel::tick() {
     const std::lock_guard lock(mutex_);
     if (now() - kept_alive_at_ < lease().count() / 4) return;
     kept_alive_at_ = now();
-    for (Handle& handle : held_.long_leases()) {
+    for (Handle& handle : held_.long_leases(now())) {
       outcomes.push_back({.handle = std::move(handle), .action = Outcome::Action::touch});
     }
     if (outcomes.empty()) long_leases_ = false;

@@ -224,9 +224,13 @@ if maintain then
     end
   end
   if most > 0 and tonumber(summary[1]) > 0 then
-    local taken = call('XAUTOCLAIM', stream, group, consumer, lease, cursor, 'COUNT', most)
-    result[3] = taken[1]
-    take(taken[2])
+    -- Each looks at ten times as many entries as it may take; where it finds none, on to the next ones.
+    for _ = 1, 50 do
+      local taken = call('XAUTOCLAIM', stream, group, consumer, lease, result[3], 'COUNT', most)
+      result[3] = taken[1]
+      take(taken[2])
+      if #taken[2] > 0 or taken[1] == '0-0' then break end
+    end
   end
   -- What other programs acked but left there: all before the oldest pending one.
   local oldest = call('XPENDING', stream, group)[2]

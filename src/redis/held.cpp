@@ -139,10 +139,10 @@ void HeldTable::forget_ended(std::span<const Ended> ended, std::int64_t now) {
   }
 }
 
-std::vector<Handle> HeldTable::long_leases() const {
+std::vector<Handle> HeldTable::long_leases(std::int64_t now) const {
   std::vector<Handle> result;
   for (const auto& [until, number] : by_end_) {
-    if (const Held& held = held_.at(number); held.long_lease) result.push_back(held.handle);
+    if (const Held& held = held_.at(number); held.long_lease && until > now) result.push_back(held.handle);
   }
   return result;
 }

@@ -66,8 +66,8 @@ class HeldTable {
     return static_cast<std::size_t>(std::distance(by_end_.upper_bound({now, UINT64_MAX}), by_end_.end()));
   }
   [[nodiscard]] bool holds_entry(const std::string& entry_id) const { return by_entry_.contains(entry_id); }
-  /// Those to be kept alive from here.
-  [[nodiscard]] std::vector<Handle> long_leases() const;
+  /// Those to be kept alive from here: not those whose time is over, though nobody asked for them since.
+  [[nodiscard]] std::vector<Handle> long_leases(std::int64_t now) const;
 
  private:
   using Number = std::uint64_t;
