@@ -94,13 +94,19 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   Result<void> touch_all(std::span<const DeliveryTag> tags, std::span<bool> done);
   void leave_to_lease(DeliveryTag tag, const Error& error);
   [[nodiscard]] std::int64_t now() const { return parts_.clock->now().tick_ms; }
-  [[nodiscard]] Duration lease() const noexcept { return std::min(parts_.policy.ack_timeout, kLongest); }
+  [[nodiscard]] Duration lease() const noexcept { return Duration(lease_.load()); }
+  [[nodiscard]] std::shared_ptr<ChannelStore> store() const {
+    const std::lock_guard lock(mutex_);
+    return store_;
+  }
   [[nodiscard]] SteadyTime deadline() const;
   [[nodiscard]] std::unexpected<Error> closed() const;
   [[nodiscard]] std::unexpected<Error> deleted() const;
 
-  Parts parts_;  // `incarnation` guarded by mutex_, `policy` by configure's promise
-  std::unique_ptr<ChannelStore> store_;
+  Parts parts_;                      // `incarnation` guarded by mutex_
+  std::atomic<std::int64_t> lease_;  // milliseconds
+  std::atomic<std::int64_t> dead_limit_;
+  std::shared_ptr<ChannelStore> store_;  // guarded by mutex_
   detail::Gate gate_;
   Waker waker_;
   std::atomic<bool> receiving_{true};
@@ -114,9 +120,10 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::uint64_t wakes_ = 0;
-  bool asking_ = false;      // somebody asks the server, and waits
-  bool searching_ = false;   // for entries that did not arrive: nobody else may read meanwhile
-  std::size_t reading_ = 0;  // calls that read without being the one who asks
+  bool asking_ = false;        // somebody asks the server, and waits
+  bool searching_ = false;     // for entries that did not arrive: nobody else may read meanwhile
+  std::int64_t promised_ = 0;  // deliveries that calls under way may bring to next
+  std::size_t reading_ = 0;    // calls that read without being the one who asks
   HeldTable held_;
   std::int64_t kept_alive_at_ = 0;
 
