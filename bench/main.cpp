@@ -28,7 +28,11 @@ namespace {
 
 std::vector<Group> all_groups(const Scale& scale) {
   return {single_thread_group(scale), ack_group(scale),  threads_group(scale), fan_out_group(scale),
-          wake_up_group(scale),       idle_group(scale), backlog_group(scale), memory_group(scale)};
+          wake_up_group(scale),       idle_group(scale), backlog_group(scale), memory_group(scale),
+#if LRPC_QUEUE_WITH_REDIS
+          redis_group(scale),
+#endif
+  };
 }
 
 /// Runs of an isolated group: it measures memory and idle CPU, which hardly vary.

@@ -79,5 +79,8 @@ using Readings = std::map<std::string, std::vector<Reading>>;
 [[nodiscard]] Group idle_group(const Scale& scale);
 [[nodiscard]] Group backlog_group(const Scale& scale);
 [[nodiscard]] Group memory_group(const Scale& scale);
+#if LRPC_QUEUE_WITH_REDIS
+[[nodiscard]] Group redis_group(const Scale& scale);
+#endif
 
 }  // namespace lrpc::queue::bench

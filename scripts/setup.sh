@@ -21,6 +21,8 @@ packages() {
 runtime    libspdlog1.10            # log
 runtime    libyaml-cpp0.7           # YAML configuration
 runtime    libtomlplusplus3         # TOML configuration
+runtime    libhiredis0.14           # Redis
+runtime    libssl3                  # TLS
 build      g++                      # the compiler (12.2)
 build      cmake
 build      ninja-build
@@ -30,11 +32,11 @@ build      libfmt-dev
 build      libyaml-cpp-dev
 build      libtomlplusplus-dev
 build      libcli11-dev             # the command line's options
+build      libhiredis-dev           # the Redis back end: reads the replies
+build      libssl-dev               # TLS
 test       libgtest-dev             # the tests and the conformance suite
 test       libgmock-dev
-test       libhiredis-dev           # the Redis client
-test       libssl-dev
-test       redis-server             # the server that its tests start
+test       redis-server             # the server that the tests of the Redis back end start
 test       openssl                  # their certificates
 dev        ccache                   # used by the build when it is there
 dev        clang-19                 # the second compiler

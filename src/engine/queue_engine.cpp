@@ -11,6 +11,10 @@
 #include "engine/context.hpp"
 #include "engine/topic_engine.hpp"
 #include "memory/backend.hpp"
+#if LRPC_QUEUE_WITH_REDIS
+#include "redis/backend.hpp"
+#include "redis/router.hpp"
+#endif
 
 namespace lrpc::queue {
 namespace detail {
@@ -139,11 +143,16 @@ Result<std::shared_ptr<Backend>> make_backend(const BackendContext& context) {
     case StorageType::memory:
       return memory::make_backend(context);
     case StorageType::redis:
+#if LRPC_QUEUE_WITH_REDIS
+      return contain<std::shared_ptr<Backend>>([&] { return redis::make_backend(context); });
+#else
+      break;
+#endif
     case StorageType::kafka:
       break;
   }
   return fail(ErrorCode::unsupported, "storage_type " + std::string(to_string(context.config.storage_type)) +
-                                          ": this build has no such back end; use memory");
+                                          ": this build has no such back end");
 }
 
 }  // namespace
@@ -167,7 +176,15 @@ Result<std::shared_ptr<RedisClient>> RedisClient::connect(const RedisConfig& con
   if (auto ok = validate_for_open(Config{.storage_type = StorageType::redis, .redis_config = config}); !ok) {
     return std::unexpected(std::move(ok.error()));
   }
+#if LRPC_QUEUE_WITH_REDIS
+  return detail::contain<std::shared_ptr<RedisClient>>([&]() -> Result<std::shared_ptr<RedisClient>> {
+    auto client = redis::connect_client(config);
+    if (!client) return std::unexpected(std::move(client.error()));
+    return *client;
+  });
+#else
   return fail(ErrorCode::unsupported, "this build has no Redis back end");
+#endif
 }
 
 }  // namespace lrpc::queue

@@ -120,7 +120,14 @@ void Runner::work(Workers::iterator me) {
   std::unique_lock lock(mutex_);
   for (;;) {
     const bool may_run = active_ < max_in_flight_ && !core_->paused.load(std::memory_order_acquire);
-    if (!stopping_ && !ready_.empty() && may_run) {
+    const bool has_work = !stopping_ && !ready_.empty() && may_run;
+    if (!has_work && settle_.deferred()) {
+      // One carries the acks, another fetches meanwhile.
+      if (can_fetch()) ensure_helper();
+      lock.unlock();
+      settle_.flush();
+      lock.lock();
+    } else if (has_work) {
       Item item = std::move(ready_.front());
       ready_.pop_front();
       run(lock, *me, item);
@@ -165,7 +172,8 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item& item) {
   }
   ++active_;
   ++runs_;
-  const bool timed = speed_ != Speed::fast || runs_ % 16 == 0;
+  const bool quick = speed_ == Speed::fast;
+  const bool timed = !quick || runs_ % 16 == 0;
   ensure_progress();
   time_handler();
   lock.unlock();
@@ -200,7 +208,7 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item& item) {
     context.observe([&](Observer& o) {
       o.handled(core_->topic, core_->name, result.has_value() && !result->retry && !result->dead_letter, took);
     });
-    finish(me, std::move(result));
+    finish(me, std::move(result), quick);
   } else if (admitted == Admitted::late) {
     settle_.settle(give_back(item));
     item.delivery.message = EnvelopePtr{};  // here, without the lock
@@ -251,7 +259,7 @@ Result<ProcessRsp> Runner::intercept(std::size_t index, const HandleCall& call, 
 }
 
 // Stores the outcome of a handler, without the lock.
-void Runner::finish(const Worker& me, Result<ProcessRsp>&& result) {
+void Runner::finish(const Worker& me, Result<ProcessRsp>&& result, bool quick) {
   // Set by the timekeeper or by stop, who have settled the delivery then. Should that happen right after this look, the
   // second settlement of the two finds nothing to settle.
   if (me.given_up.load(std::memory_order_acquire)) return;
@@ -265,7 +273,8 @@ void Runner::finish(const Worker& me, Result<ProcessRsp>&& result) {
         .skip_attempts = result->skip_attempts};
     settle_failure(me, failure, std::move(result->reason), !failure.delay || *failure.delay <= kLongestHold);
   } else {
-    settle_.ack(me.tag);
+    // Where handlers are quick the next outcome comes at once: they go together.
+    settle_.ack(me.tag, quick);
   }
 }
 

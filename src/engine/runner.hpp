@@ -105,7 +105,7 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   void run(std::unique_lock<std::mutex>& lock, Worker& me, Item& item);
   Result<ProcessRsp> call_handler(Delivery&& delivery);
   Result<ProcessRsp> intercept(std::size_t index, const HandleCall& call, EnvelopePtr& message, Delivery& delivery);
-  void finish(const Worker& me, Result<ProcessRsp>&& result);
+  void finish(const Worker& me, Result<ProcessRsp>&& result, bool quick);
   void settle_failure(const Worker& me, const Failure& failure, std::string error, bool may_hold);
   enum class Kept : std::uint8_t { yes, later, lost };
   Kept tell_keep(Item& item);

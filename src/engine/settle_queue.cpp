@@ -7,11 +7,19 @@
 
 namespace lrpc::queue::detail {
 
-void SettleQueue::ack(const DeliveryTag& tag) {
+namespace {
+constexpr std::size_t kMostDeferred = 64;
+}
+
+void SettleQueue::ack(const DeliveryTag& tag, bool may_wait) {
   if (!core_->context->capabilities.batch_acks && send_acks({&tag, 1})) return;
   {
     const std::lock_guard lock(mutex_);
     acks_.push_back(tag);
+    if (may_wait && acks_.size() < kMostDeferred) {
+      deferred_.store(true, std::memory_order_release);
+      return;
+    }
   }
   flush();
 }
@@ -55,6 +63,7 @@ std::vector<DeliveryTag> SettleQueue::pending() const {
 
 void SettleQueue::flush() {
   std::unique_lock lock(mutex_);
+  deferred_.store(false, std::memory_order_release);  // who is sending looks again before ending
   if (flushing_ || retry_at_ != SteadyTime::max()) return;
   flushing_ = true;
   bool sent = true;

@@ -20,7 +20,8 @@ class SettleQueue {
  public:
   explicit SettleQueue(std::shared_ptr<ChannelCore> core) : core_(std::move(core)) {}
 
-  void ack(const DeliveryTag& tag);
+  /// Acks; with `may_wait`, where an ack costs a round trip, only notes it: the caller flushes soon (`deferred`).
+  void ack(const DeliveryTag& tag, bool may_wait = false);
   void settle(Settlement settlement);
   void settle(std::vector<Settlement> settlements);
 
@@ -31,9 +32,12 @@ class SettleQueue {
   void retry();
   /// The deliveries whose outcome has not arrived yet: their leases must be renewed.
   [[nodiscard]] std::vector<DeliveryTag> pending() const;
+  /// Whether acks were noted since the last flush, without a lock.
+  [[nodiscard]] bool deferred() const noexcept { return deferred_.load(std::memory_order_acquire); }
+  /// Sends what has gathered, or leaves it to who is sending now.
+  void flush();
 
  private:
-  void flush();
   bool send_acks(std::span<const DeliveryTag> tags);
   bool send(std::span<Settlement> settlements);
   bool failed(Error error, std::string_view doing);
@@ -46,6 +50,7 @@ class SettleQueue {
   bool flushing_ = false;
   int failures_ = 0;
   SteadyTime retry_at_ = SteadyTime::max();
+  std::atomic<bool> deferred_{false};
   std::atomic<bool> retries_{false};  // retry_at_ is set
 };
 

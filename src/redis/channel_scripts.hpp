@@ -23,13 +23,31 @@ namespace lrpc::queue::redis {
 /// the end how many dead letters had to go for the limit.
 [[nodiscard]] const Script& settle_script();
 
-/// Takes over what no consumer has kept alive for so long, and what was given back.
-/// KEYS: stream. ARGV: group, consumer, idle ms, cursor, most entries.
-/// Returns {next cursor, {entry, deliveries, {field, value...}}...}.
-[[nodiscard]] const Script& recover_script();
+/// Acks deliveries: the quick form of `settle` for the most frequent case.
+/// KEYS: stream. ARGV: group, consumer, the lowest and the highest entry, their number, the entries; then the
+/// deliveries of each, unless they are all 1.
+/// Returns the places (from 1) of those that are not the caller's.
+[[nodiscard]] const Script& ack_script();
 
-/// Brings delayed messages that are due by the server's clock into the stream.
-/// KEYS: stream, delayed. ARGV: most messages. Returns {moved, ms until the next is due, or -1}.
-[[nodiscard]] const Script& move_due_script();
+/// What a consumer does now and then, and when it was told that there is something to see: whether the channel is still
+/// the one that it opened; delayed messages that are due into the stream; its own deliveries that ended; those that
+/// were given back; and, when maintaining, those that nobody kept alive, consumers that are gone, entries that other
+/// programs acked but did not delete. KEYS: registry, stream, delayed. ARGV: channel, group, consumer, birth of the
+/// registry, incarnation, most entries, lease in ms, cursor, "1" to maintain; then for each delivery that ended: entry,
+/// deliveries, deliveries from now on. Returns {-1} = the channel was deleted, {0} = the registry, stream or group is
+/// gone, or {1, ms until the next is due or -1, cursor, {entry, deliveries, {field, value...}}...}.
+[[nodiscard]] const Script& look_script();
+
+/// Gives back up to 1,000 deliveries of a consumer; in the end removes it. KEYS: stream. ARGV: group, consumer.
+/// Returns 1 = call again.
+[[nodiscard]] const Script& leave_script();
+
+/// Drops up to some thousand messages that are ready or delayed. KEYS: stream, delayed. ARGV: group.
+/// Returns {dropped, 0 = there are no more}.
+[[nodiscard]] const Script& drop_all_script();
+
+/// Puts dead letters back, up to 1,000 looked at. KEYS: stream, dead. ARGV: from, "1" for all, fresh ttl in ms, ids.
+/// Returns {moved, where to go on, empty = at the end}.
+[[nodiscard]] const Script& requeue_dead_script();
 
 }  // namespace lrpc::queue::redis

@@ -1,7 +1,10 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include "redis/channel_store.hpp"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -21,6 +24,15 @@ std::vector<Field> fields_of(const Reply& flat) {
   fields.reserve(flat.size() / 2);
   for (std::size_t i = 0; i + 1 < flat.size(); i += 2) fields.emplace_back(flat[i].text(), flat[i + 1].text());
   return fields;
+}
+
+/// "<milliseconds>-<number>" in the server's order.
+std::pair<std::uint64_t, std::uint64_t> entry_number(std::string_view id) {
+  std::pair<std::uint64_t, std::uint64_t> number{};
+  const char* const end = id.data() + id.size();
+  const char* const dash = std::from_chars(id.data(), end, number.first).ptr;
+  if (dash != end) std::from_chars(dash + 1, end, number.second);
+  return number;
 }
 
 Taken taken(std::string_view entry_id, std::int64_t deliveries, const Reply& fields) {
@@ -52,62 +64,98 @@ std::array<std::string, 3> arguments_of(const Outcome& outcome) {
 
 }  // namespace
 
-Result<std::vector<Taken>> ChannelStore::read(Connection& connection, std::size_t most, Duration wait,
-                                              SteadyTime deadline) {
+bool is_gone(const Error& error) noexcept {
+  return error.code == ErrorCode::backend && error.message.find("NOGROUP") != std::string::npos;
+}
+
+Pipeline ChannelStore::read_command(std::size_t most, Duration wait) const {
   Pipeline command;
   command.begin(wait.count() > 0 ? 11 : 9).arg("XREADGROUP").arg("GROUP").arg(group_).arg(consumer_);
   command.arg("COUNT").arg(static_cast<std::int64_t>(most));
   if (wait.count() > 0) command.arg("BLOCK").arg(wait.count());
   command.arg("STREAMS").arg(stream_).arg(">");
-  auto replies = connection.call(command, deadline, /*patient=*/true);
-  if (!replies) return std::unexpected(std::move(replies.error()));
-  const Reply& reply = replies->front();
-  if (reply.is_error()) return std::unexpected(error_of(reply.text(), "XREADGROUP", connection.where()));
+  return command;
+}
+
+Result<std::vector<Taken>> ChannelStore::read_result(const Reply& reply) const {
+  if (reply.is_error()) return std::unexpected(error_of(reply.text(), "XREADGROUP", route_->where()));
   std::vector<Taken> result;
   if (reply.is_nil()) return result;
   if (reply.size() != 1 || reply[0].size() != 2) return unexpected_reply("XREADGROUP");
   const Reply entries = reply[0][1];
+  result.reserve(entries.size());
   for (std::size_t i = 0; i < entries.size(); ++i) {
     if (entries[i].size() == 2) result.push_back(taken(entries[i][0].text(), 1, entries[i][1]));
   }
   return result;
 }
 
-Result<std::vector<Taken>> ChannelStore::recover(Duration idle, std::string& cursor, std::size_t most,
-                                                 SteadyTime deadline) {
-  const std::array keys{stream_};
-  const std::array arguments{group_, consumer_, std::to_string(idle.count()), cursor, std::to_string(most)};
-  auto reply = recover_script().run(*route_, keys, arguments, deadline, Repeat::no);
-  if (!reply) return std::unexpected(std::move(reply.error()));
-  if (reply->size() == 0) return unexpected_reply("recovering deliveries");
-  cursor = (*reply)[0].text();
-  std::vector<Taken> result;
-  for (std::size_t i = 1; i < reply->size(); ++i) {
-    const Reply one = (*reply)[i];
-    if (one.size() == 3) result.push_back(taken(one[0].text(), one[1].number().value_or(1), one[2]));
-  }
-  return result;
+Result<std::vector<Taken>> ChannelStore::read(std::size_t most, SteadyTime deadline) {
+  auto replies = route_->call(read_command(most, Duration(0)), deadline, Repeat::no);
+  if (!replies) return std::unexpected(std::move(replies.error()));
+  return read_result(replies->front());
 }
 
-Result<Duration> ChannelStore::move_due(std::size_t most, SteadyTime deadline) {
-  const std::array keys{stream_, delayed_};
-  const std::array arguments{std::to_string(most)};
-  auto reply = move_due_script().run(*route_, keys, arguments, deadline, Repeat::safe);
+Result<Look> ChannelStore::look(const Incarnation& known, std::size_t most, Duration lease, std::string& cursor,
+                                bool maintain, std::span<const Ended> ended, SteadyTime deadline) {
+  const std::array keys{registry_, stream_, delayed_};
+  Arguments arguments;
+  arguments.add(channel_).add(group_).add(consumer_).add(known.born).add(known.number);
+  arguments.add(static_cast<std::int64_t>(most)).add(lease.count()).add(cursor).add(maintain ? "1" : "0");
+  for (const Ended& end : ended) arguments.add(end.handle.entry_id).add(end.handle.deliveries).add(end.next);
+  auto reply = look_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
-  const auto next = reply->size() == 2 ? (*reply)[1].number() : std::nullopt;
-  if (!next) return unexpected_reply("moving due messages");
-  return *next < 0 ? Duration::max() : Duration(*next);
+  Look look;
+  const auto verdict = reply->size() > 0 ? (*reply)[0].number() : std::nullopt;
+  if (verdict == -1) {
+    look.state = Look::State::deleted;
+    return look;
+  }
+  if (verdict == 0) {
+    look.state = Look::State::gone;
+    return look;
+  }
+  const auto wait = reply->size() >= 3 ? (*reply)[1].number() : std::nullopt;
+  if (!wait) return unexpected_reply("looking for due messages");
+  if (*wait >= 0) look.next_due = Duration(*wait);
+  cursor = (*reply)[2].text();
+  for (std::size_t i = 3; i < reply->size(); ++i) {
+    const Reply one = (*reply)[i];
+    if (one.size() == 3) look.taken.push_back(taken(one[0].text(), one[1].number().value_or(1), one[2]));
+  }
+  return look;
+}
+
+Result<void> ChannelStore::ack(std::span<const Handle> handles, std::span<bool> done, SteadyTime deadline) {
+  const auto [first, last] = std::ranges::minmax_element(
+      handles, [](const Handle& a, const Handle& b) { return entry_number(a.entry_id) < entry_number(b.entry_id); });
+  const std::array keys{stream_};
+  Arguments arguments;
+  arguments.add(group_).add(consumer_).add(first->entry_id).add(last->entry_id);
+  arguments.add(static_cast<std::int64_t>(handles.size()));
+  for (const Handle& handle : handles) arguments.add(handle.entry_id);
+  if (!std::ranges::all_of(handles, [](const Handle& handle) { return handle.deliveries == 1; })) {
+    for (const Handle& handle : handles) arguments.add(handle.deliveries);
+  }
+  auto reply = ack_script().run(*route_, keys, arguments, deadline, Repeat::no);
+  if (!reply) return std::unexpected(std::move(reply.error()));
+  // The places of those that were not ours, mostly none.
+  std::ranges::fill(done, true);
+  for (std::size_t i = 0; i < reply->size(); ++i) {
+    const auto place = (*reply)[i].number().value_or(0);
+    if (place < 1 || static_cast<std::size_t>(place) > done.size()) return unexpected_reply("acking");
+    done[static_cast<std::size_t>(place) - 1] = false;
+  }
+  return {};
 }
 
 Result<std::int64_t> ChannelStore::settle(std::span<Outcome> outcomes, SteadyTime deadline) {
   const std::array keys{stream_, delayed_, dead_};
-  std::vector<std::string> arguments{group_, consumer_, std::to_string(outcomes.size())};
-  arguments.reserve(3 + 6 * outcomes.size());
+  Arguments arguments;
+  arguments.add(group_).add(consumer_).add(static_cast<std::int64_t>(outcomes.size()));
   for (const Outcome& outcome : outcomes) {
-    arguments.push_back(outcome.handle.entry_id);
-    arguments.push_back(std::to_string(outcome.handle.deliveries));
-    arguments.emplace_back(name_of(outcome.action));
-    for (std::string& further : arguments_of(outcome)) arguments.push_back(std::move(further));
+    arguments.add(outcome.handle.entry_id).add(outcome.handle.deliveries).add(name_of(outcome.action));
+    for (const std::string& further : arguments_of(outcome)) arguments.add(further);
   }
   auto reply = settle_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
@@ -116,6 +164,32 @@ Result<std::int64_t> ChannelStore::settle(std::span<Outcome> outcomes, SteadyTim
     outcomes[i].deliveries_now = (*reply)[i].number().value_or(0);
   }
   return (*reply)[outcomes.size()].number().value_or(0);
+}
+
+Result<std::vector<Handle>> ChannelStore::pending(std::size_t most, SteadyTime deadline) {
+  Pipeline command;
+  command.begin(7).arg("XPENDING").arg(stream_).arg(group_).arg("-").arg("+");
+  command.arg(static_cast<std::int64_t>(most)).arg(consumer_);
+  auto reply = route_->command("XPENDING", command, deadline, Repeat::safe);
+  if (!reply) return std::unexpected(std::move(reply.error()));
+  std::vector<Handle> handles;
+  for (std::size_t i = 0; i < reply->size(); ++i) {
+    const Reply row = (*reply)[i];
+    if (row.size() != 4) return unexpected_reply("XPENDING");
+    handles.push_back({.entry_id = std::string(row[0].text()), .deliveries = row[3].number().value_or(1)});
+  }
+  return handles;
+}
+
+Result<void> ChannelStore::leave(SteadyTime deadline) {
+  const std::array keys{stream_};
+  Arguments arguments;
+  arguments.add(group_).add(consumer_);
+  for (;;) {
+    auto reply = leave_script().run(*route_, keys, arguments, deadline, Repeat::safe);
+    if (!reply) return std::unexpected(std::move(reply.error()));
+    if (reply->number() != 1) return {};
+  }
 }
 
 }  // namespace lrpc::queue::redis

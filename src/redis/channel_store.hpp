@@ -12,6 +12,7 @@
 
 #include "redis/keys.hpp"
 #include "redis/route.hpp"
+#include "redis/topic_store.hpp"
 #include "redis/wire.hpp"
 
 namespace lrpc::queue::redis {
@@ -44,36 +45,74 @@ struct Outcome {
   std::int64_t deliveries_now = 0;  ///< Out: 0 = it was not ours; of keep: the new handle's.
 };
 
+/// A delivery of ours that ended without a settlement.
+struct Ended {
+  Handle handle{};
+  std::int64_t next = 0;  ///< Deliveries of the entry when it is handed out again.
+};
+
+/// What a look found.
+struct Look {
+  enum class State : std::uint8_t { there, deleted, gone };
+  State state = State::there;
+  Duration next_due = Duration::max();  ///< Until the next delayed message is due; max = there is none.
+  std::vector<Taken> taken{};
+};
+
 /// A channel on the server as one consumer sees it. Thread-safe.
 class ChannelStore {
  public:
   ChannelStore(std::shared_ptr<Route> route, const Keys& keys, const std::string& channel, std::string consumer)
       : route_(std::move(route)),
+        channel_(channel),
+        registry_(keys.registry()),
         stream_(keys.stream(channel)),
         delayed_(keys.delayed(channel)),
         dead_(keys.dead(channel)),
         group_(keys.group(channel)),
         consumer_(std::move(consumer)) {}
 
-  /// Reads up to `most` entries that nobody was handed before, on a connection of the caller's own; waits up to `wait`
-  /// for the first, not at all when that is 0.
-  Result<std::vector<Taken>> read(Connection& connection, std::size_t most, Duration wait, SteadyTime deadline);
-  /// Takes over deliveries that were not kept alive for `idle`, and those that were given back; from `cursor` on ("0-0"
-  /// = the start), which is moved.
-  Result<std::vector<Taken>> recover(Duration idle, std::string& cursor, std::size_t most, SteadyTime deadline);
-  /// Brings up to `most` delayed messages that are due into the stream. Returns when the next one is due from now,
-  /// Duration::max() when there is none; 0 = call again.
-  Result<Duration> move_due(std::size_t most, SteadyTime deadline);
+  /// The command that reads up to `most` entries that nobody was handed before, waiting up to `wait` for the first, not
+  /// at all when that is 0; and what it answered.
+  [[nodiscard]] Pipeline read_command(std::size_t most, Duration wait) const;
+  [[nodiscard]] Result<std::vector<Taken>> read_result(const Reply& reply) const;
+  /// Reads without waiting.
+  Result<std::vector<Taken>> read(std::size_t most, SteadyTime deadline);
+  /// See look_script. `cursor` ("0-0" = the start) is moved.
+  Result<Look> look(const Incarnation& known, std::size_t most, Duration lease, std::string& cursor, bool maintain,
+                    std::span<const Ended> ended, SteadyTime deadline);
+  /// Acks deliveries, at least one, as one step; `done` tells which were ours.
+  Result<void> ack(std::span<const Handle> handles, std::span<bool> done, SteadyTime deadline);
   /// Carries the outcomes out, in order, as one step. Returns how many dead letters had to go for their limit.
   Result<std::int64_t> settle(std::span<Outcome> outcomes, SteadyTime deadline);
+  /// The entries that are pending for this consumer, up to `most`.
+  Result<std::vector<Handle>> pending(std::size_t most, SteadyTime deadline);
+  /// Gives back all that is pending for this consumer, and removes it.
+  Result<void> leave(SteadyTime deadline);
+
+  /// Figures; `dropped` is not known here.
+  Result<BackendStats> stats(SteadyTime deadline);
+  Result<std::int64_t> drop_all(SteadyTime deadline);
+  Result<DeadPage> dead_letters(std::size_t limit, std::string_view cursor, SteadyTime deadline);
+  Result<std::int64_t> requeue_dead(std::span<const std::string> ids, bool all, Duration fresh_ttl,
+                                    SteadyTime deadline);
+  Result<std::int64_t> purge_dead(SteadyTime deadline);
+
+  [[nodiscard]] const std::string& stream() const noexcept { return stream_; }
+  [[nodiscard]] const std::shared_ptr<Route>& route() const noexcept { return route_; }
 
  private:
   const std::shared_ptr<Route> route_;
+  const std::string channel_;
+  const std::string registry_;
   const std::string stream_;
   const std::string delayed_;
   const std::string dead_;
   const std::string group_;
   const std::string consumer_;
 };
+
+/// Whether an error says that a stream or its group is gone.
+[[nodiscard]] bool is_gone(const Error& error) noexcept;
 
 }  // namespace lrpc::queue::redis

@@ -11,9 +11,40 @@
 
 namespace lrpc::queue::redis {
 
-/// Commands in the form in which they go over the line (RESP, https://redis.io/docs/reference/protocol-spec/): each an
-/// array of strings. Built in place: a pipeline is one buffer.
-class Pipeline {
+/// Arguments of a command in the form in which they go over the line (RESP,
+/// https://redis.io/docs/reference/protocol-spec/), built in place.
+class Arguments {
+ public:
+  Arguments& add(std::string_view text) {
+    ++count_;
+    header('$', text.size());
+    bytes_.append(text).append("\r\n");
+    return *this;
+  }
+  Arguments& add(std::int64_t value) {
+    std::array<char, 20> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+    return add(std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
+  }
+  [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::size_t count() const noexcept { return count_; }
+
+ protected:
+  void header(char kind, std::size_t number) {
+    std::array<char, 24> text;
+    text[0] = kind;
+    char* end = std::to_chars(text.data() + 1, text.data() + text.size() - 2, number).ptr;
+    *end++ = '\r';
+    *end++ = '\n';
+    bytes_.append(text.data(), static_cast<std::size_t>(end - text.data()));
+  }
+
+  std::string bytes_;
+  std::size_t count_ = 0;
+};
+
+/// Commands, each an array of arguments: a pipeline is one buffer.
+class Pipeline : private Arguments {
  public:
   /// Begins a command of so many arguments, its name included; that many `arg` must follow.
   Pipeline& begin(std::size_t arguments) {
@@ -22,14 +53,16 @@ class Pipeline {
     return *this;
   }
   Pipeline& arg(std::string_view text) {
-    header('$', text.size());
-    bytes_.append(text).append("\r\n");
+    Arguments::add(text);
     return *this;
   }
   Pipeline& arg(std::int64_t value) {
-    std::array<char, 20> digits;
-    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
-    return arg(std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
+    Arguments::add(value);
+    return *this;
+  }
+  Pipeline& args(const Arguments& more) {
+    bytes_.append(more.bytes());
+    return *this;
   }
   /// A whole command.
   Pipeline& add(std::initializer_list<std::string_view> arguments) {
@@ -38,7 +71,7 @@ class Pipeline {
     return *this;
   }
 
-  [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; }
+  using Arguments::bytes;
   [[nodiscard]] std::size_t commands() const noexcept { return commands_; }
   void clear() noexcept {
     bytes_.clear();
@@ -46,16 +79,6 @@ class Pipeline {
   }
 
  private:
-  void header(char kind, std::size_t count) {
-    std::array<char, 24> text;
-    text[0] = kind;
-    char* end = std::to_chars(text.data() + 1, text.data() + text.size() - 2, count).ptr;
-    *end++ = '\r';
-    *end++ = '\n';
-    bytes_.append(text.data(), static_cast<std::size_t>(end - text.data()));
-  }
-
-  std::string bytes_;
   std::size_t commands_ = 0;
 };
 

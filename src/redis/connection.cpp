@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <utility>
 
 namespace lrpc::queue::redis {
@@ -11,6 +12,11 @@ namespace {
 SteadyTime after(Duration duration) { return std::chrono::steady_clock::now() + duration; }
 
 }  // namespace
+
+SteadyTime share_of(SteadyTime deadline, std::size_t parties) {
+  const auto now = std::chrono::steady_clock::now();
+  return now + (deadline - now) / static_cast<std::int64_t>(parties);
+}
 
 Result<std::shared_ptr<Connection>> Connection::open(const Endpoint& endpoint, const Timeouts& timeouts,
                                                      SteadyTime deadline) {
@@ -33,8 +39,12 @@ Result<void> Connection::log_in(const Endpoint& endpoint, SteadyTime deadline) {
     }
     names.emplace_back("AUTH");
   }
-  commands.begin(2).arg("SELECT").arg(endpoint.db);
-  names.emplace_back("SELECT");
+  if (endpoint.db == Endpoint::kNoDatabase) {
+    commands.add({"PING"});
+  } else {
+    commands.begin(2).arg("SELECT").arg(endpoint.db);
+  }
+  names.emplace_back(endpoint.db == Endpoint::kNoDatabase ? "PING" : "SELECT");
   // For the operator who looks at CLIENT LIST; a user without the right to it does without.
   commands.add({"CLIENT", "SETNAME", "lrpc-queue"});
   Result<std::vector<Reply>> replies = call(commands, deadline);
@@ -53,7 +63,7 @@ Result<void> Connection::log_in(const Endpoint& endpoint, SteadyTime deadline) {
   return {};
 }
 
-Result<std::vector<Reply>> Connection::call(const Pipeline& commands, SteadyTime deadline, bool patient) {
+Result<std::vector<Reply>> Connection::call(const Pipeline& commands, SteadyTime deadline) {
   Call mine{.wanted = commands.commands()};
   mine.replies.reserve(mine.wanted);
   std::unique_lock lock(mutex_);
@@ -67,13 +77,10 @@ Result<std::vector<Reply>> Connection::call(const Pipeline& commands, SteadyTime
     return fail(ErrorCode::timeout, "the call's time-out passed before Redis at " + where_ + " was asked", true);
   }
   if (places_.empty()) heard_ = now;
-  places_.push_back({.call = &mine, .missing = mine.wanted});
-  outbox_.append(commands.bytes());
-  ++outbox_calls_;
-  if (!writing_) send(lock);
+  enqueue(lock, mine, commands);
   while (!mine.done() && std::chrono::steady_clock::now() < deadline) {
     if (!reading_) {
-      receive(lock, deadline, patient);
+      receive(lock, deadline, /*patient=*/false, -1);
     } else if (deadline == SteadyTime::max()) {
       mine.changed.wait(lock);
     } else {
@@ -90,6 +97,39 @@ Result<std::vector<Reply>> Connection::call(const Pipeline& commands, SteadyTime
   if (!reading_) pass_on_reading();
   if (mine.error) return std::unexpected(std::move(*mine.error));
   return std::move(mine.replies);
+}
+
+void Connection::enqueue(std::unique_lock<std::mutex>& lock, Call& call, const Pipeline& commands) {
+  places_.push_back({.call = &call, .missing = call.wanted});
+  outbox_.append(commands.bytes());
+  ++outbox_calls_;
+  if (!writing_) send(lock);
+}
+
+void Connection::post(Call& call, const Pipeline& commands) {
+  std::unique_lock lock(mutex_);
+  call.wanted = call.endless ? std::numeric_limits<std::size_t>::max() : commands.commands();
+  if (broken_) {
+    call.error = *broken_;
+    call.error->code = ErrorCode::unavailable;
+    return;
+  }
+  enqueue(lock, call, commands);
+}
+
+bool Connection::await(Call& call, SteadyTime deadline, int wake) {
+  std::unique_lock lock(mutex_);
+  bool woken = false;
+  while (!call.done() && !woken && std::chrono::steady_clock::now() < deadline) {
+    woken = !receive(lock, deadline, /*patient=*/true, wake);
+  }
+  return call.done();
+}
+
+void Connection::send(const Pipeline& commands) {
+  std::unique_lock lock(mutex_);
+  outbox_.append(commands.bytes());
+  if (!writing_) send(lock);
 }
 
 // Writes what has gathered, for all who left it here.
@@ -112,21 +152,24 @@ void Connection::send(std::unique_lock<std::mutex>& lock) {
   writing_ = false;
 }
 
-// Reads once, for all.
-void Connection::receive(std::unique_lock<std::mutex>& lock, SteadyTime deadline, bool patient) {
+// Reads once, for all; false when somebody ended the wait.
+bool Connection::receive(std::unique_lock<std::mutex>& lock, SteadyTime deadline, bool patient, int wake) {
   reading_ = true;
   const SteadyTime silent = patient ? SteadyTime::max() : heard_ + timeouts_.read;
   lock.unlock();
   std::array<char, 16'384> buffer;
-  const Result<std::size_t> got = socket_->read(buffer, std::min(deadline, silent));
+  const Result<std::size_t> got = socket_->read(buffer, std::min(deadline, silent), wake);
   lock.lock();
   reading_ = false;
   if (got) {
     heard_ = std::chrono::steady_clock::now();
     take_in({buffer.data(), *got});
+  } else if (got.error().code == ErrorCode::cancelled) {
+    return false;
   } else if (got.error().code != ErrorCode::timeout || silent <= deadline) {
     fail_all(got.error());
   }
+  return true;
 }
 
 // Hands the replies in `bytes` to the calls they belong to.

@@ -27,6 +27,9 @@ struct Timeouts {
   Duration write{};  ///< Without the server taking what is sent.
 };
 
+/// The deadline of the first of `parties` who share the time until `deadline`.
+[[nodiscard]] SteadyTime share_of(SteadyTime deadline, std::size_t parties);
+
 /// One logged-in connection that many threads share. There is no thread behind it: a caller writes its commands itself,
 /// at once when nobody else is writing, else it leaves them to who is, so that the commands of concurrent callers go
 /// out in one piece; one of those that wait for replies reads for all of them. A lone caller pays for nothing.
@@ -44,12 +47,29 @@ class Connection {
   /// Sends the commands and waits for all of their replies. Error replies are replies. `unavailable` when the commands
   /// were surely not sent, `outcome_unknown` when they may have been, `timeout` likewise at the deadline (the
   /// connection goes on, what comes late is dropped).
-  ///
-  /// With `patient` the server may take until the deadline to answer, however long read_timeout is: for blocking
-  /// commands, on a connection that nobody shares.
-  Result<std::vector<Reply>> call(const Pipeline& commands, SteadyTime deadline, bool patient = false);
+  Result<std::vector<Reply>> call(const Pipeline& commands, SteadyTime deadline);
 
-  /// Ends a patient call of another thread by closing the connection.
+  /// One call under way. Its owner leaves it where it is until it is done or the connection has gone.
+  struct Call {
+    std::size_t wanted = 0;
+    std::vector<Reply> replies{};
+    bool endless = false;  // what a subscription is: replies come and come
+    bool sent = false;     // at least a part
+    std::optional<Error> error{};
+    std::condition_variable changed{};
+    [[nodiscard]] bool done() const noexcept {
+      return error.has_value() || (endless ? !replies.empty() : replies.size() == wanted);
+    }
+  };
+  /// The halves of a call, for blocking commands and subscriptions, on a connection that nobody shares: the server may
+  /// take as long as it likes, and who waits may leave and come back.
+  void post(Call& call, const Pipeline& commands);
+  /// Whether the call is done, at the deadline or when `wake` can be read (as of Socket::read) at the latest.
+  bool await(Call& call, SteadyTime deadline, int wake);
+  /// Sends commands whose replies go to an endless call before them.
+  void send(const Pipeline& commands);
+
+  /// Ends all calls by closing the connection.
   void abort() noexcept;
   /// False once the connection is lost.
   [[nodiscard]] bool usable() const;
@@ -58,15 +78,6 @@ class Connection {
   [[nodiscard]] const std::string& where() const noexcept { return where_; }
 
  private:
-  /// One call under way; lives on its caller's stack.
-  struct Call {
-    std::size_t wanted = 0;
-    std::vector<Reply> replies{};
-    bool sent = false;  // at least a part
-    std::optional<Error> error{};
-    std::condition_variable changed{};
-    [[nodiscard]] bool done() const noexcept { return error.has_value() || replies.size() == wanted; }
-  };
   /// A call's place in the order of the replies; `call` is null when its caller has gone.
   struct Place {
     Call* call;
@@ -78,7 +89,8 @@ class Connection {
 
   Result<void> log_in(const Endpoint& endpoint, SteadyTime deadline);
   void send(std::unique_lock<std::mutex>& lock);
-  void receive(std::unique_lock<std::mutex>& lock, SteadyTime deadline, bool patient);
+  void enqueue(std::unique_lock<std::mutex>& lock, Call& call, const Pipeline& commands);
+  bool receive(std::unique_lock<std::mutex>& lock, SteadyTime deadline, bool patient, int wake);
   void take_in(std::string_view bytes);
   void pass_on_reading();
   void fail_all(const Error& why);

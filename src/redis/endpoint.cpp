@@ -97,13 +97,22 @@ std::string Endpoint::where() const {
   return (host.find(':') != std::string::npos ? "[" + host + "]" : host) + ":" + port;
 }
 
-Result<Endpoint> parse_address(std::string_view address) {
+Endpoint Endpoint::at(std::string new_host, std::string new_port) const {
+  Endpoint other = *this;
+  if (!named) other.tls.server_name = new_host;
+  other.unix_path.clear();
+  other.host = std::move(new_host);
+  other.port = std::move(new_port);
+  return other;
+}
+
+Result<Endpoint> parse_address(std::string_view address, std::string_view field) {
   Endpoint result;
   if (address.starts_with('/') || address.starts_with('.')) {
     result.unix_path = address;
     return result;
   }
-  if (auto ok = take_host(address, "addr", result); !ok) return std::unexpected(std::move(ok.error()));
+  if (auto ok = take_host(address, field, result); !ok) return std::unexpected(std::move(ok.error()));
   return result;
 }
 
@@ -147,7 +156,10 @@ Result<Endpoint> parse_url(std::string_view url) {
 }
 
 Result<Endpoint> endpoint_of(const RedisConfig& config) {
-  Result<Endpoint> result = config.url.empty() ? parse_address(config.addr) : parse_url(config.url);
+  const bool elsewhere = !config.sentinel.master.empty();  // what addr says does not matter
+  Result<Endpoint> result = !config.url.empty() ? parse_url(config.url)
+                            : elsewhere         ? Endpoint{}
+                                                : parse_address(config.addr);
   if (!result) return result;
   const bool url_tls = result->tls.enabled;
   result->tls = config.tls;
@@ -160,7 +172,8 @@ Result<Endpoint> endpoint_of(const RedisConfig& config) {
   if (!result->username.empty() && result->password.empty()) {
     return wrong("username", "is set without a password");
   }
-  if (result->tls.server_name.empty()) result->tls.server_name = result->host;
+  result->named = !result->tls.server_name.empty();
+  if (!result->named) result->tls.server_name = result->host;
   return result;
 }
 

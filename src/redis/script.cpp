@@ -25,7 +25,7 @@ std::string sha1_of(std::string_view text) {
 
 Script::Script(std::string_view name, std::string_view text) : name_(name), text_(text), hash_(sha1_of(text)) {}
 
-Result<Reply> Script::run(Route& route, std::span<const std::string> keys, std::span<const std::string> arguments,
+Result<Reply> Script::run(Route& route, std::span<const std::string> keys, const Arguments& arguments,
                           SteadyTime deadline, Repeat repeat) const {
   Result<Reply> reply = evaluate(route, "EVALSHA", hash_, keys, arguments, deadline, repeat);
   if (reply && reply->is_error() && reply->text().starts_with("NOSCRIPT")) {
@@ -36,12 +36,12 @@ Result<Reply> Script::run(Route& route, std::span<const std::string> keys, std::
 }
 
 Result<Reply> Script::evaluate(Route& route, std::string_view how, std::string_view what,
-                               std::span<const std::string> keys, std::span<const std::string> arguments,
-                               SteadyTime deadline, Repeat repeat) const {
+                               std::span<const std::string> keys, const Arguments& arguments, SteadyTime deadline,
+                               Repeat repeat) const {
   Pipeline command;
-  command.begin(3 + keys.size() + arguments.size()).arg(how).arg(what).arg(static_cast<std::int64_t>(keys.size()));
+  command.begin(3 + keys.size() + arguments.count()).arg(how).arg(what).arg(static_cast<std::int64_t>(keys.size()));
   for (const std::string& key : keys) command.arg(key);
-  for (const std::string& argument : arguments) command.arg(argument);
+  command.args(arguments);
   Result<std::vector<Reply>> replies = route.call(command, deadline, repeat);
   if (!replies) return std::unexpected(std::move(replies.error()));
   return std::move(replies->front());

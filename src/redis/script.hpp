@@ -16,14 +16,14 @@ class Script {
   Script(std::string_view name, std::string_view text);
 
   /// Runs it. Error replies are errors; `unavailable` and friends as of Route::call.
-  Result<Reply> run(Route& route, std::span<const std::string> keys, std::span<const std::string> arguments,
-                    SteadyTime deadline, Repeat repeat) const;
+  Result<Reply> run(Route& route, std::span<const std::string> keys, const Arguments& arguments, SteadyTime deadline,
+                    Repeat repeat) const;
 
   [[nodiscard]] const std::string& hash() const noexcept { return hash_; }
 
  private:
   Result<Reply> evaluate(Route& route, std::string_view how, std::string_view what, std::span<const std::string> keys,
-                         std::span<const std::string> arguments, SteadyTime deadline, Repeat repeat) const;
+                         const Arguments& arguments, SteadyTime deadline, Repeat repeat) const;
 
   std::string name_;
   std::string text_;

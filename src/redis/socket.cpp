@@ -227,12 +227,14 @@ Result<void> Socket::start_tls(const TlsConfig& tls, SteadyTime deadline) {
   }
 }
 
-bool Socket::wait(short events, SteadyTime deadline) const noexcept {
-  pollfd entry{.fd = fd_, .events = events, .revents = 0};
+Socket::Woken Socket::wait(short events, SteadyTime deadline, int other) const noexcept {
+  // poll passes over negative descriptors.
+  std::array<pollfd, 2> entries{pollfd{.fd = fd_, .events = events, .revents = 0},
+                                pollfd{.fd = other, .events = POLLIN, .revents = 0}};
   for (;;) {
-    const int n = ::poll(&entry, 1, poll_time(deadline));
-    if (n > 0) return true;
-    if (n == 0 && std::chrono::steady_clock::now() >= deadline) return false;
+    const int n = ::poll(entries.data(), entries.size(), poll_time(deadline));
+    if (n > 0) return entries[0].revents != 0 ? Woken::by_line : Woken::by_other;
+    if (n == 0 && std::chrono::steady_clock::now() >= deadline) return Woken::by_time;
   }
 }
 
@@ -251,7 +253,7 @@ std::unexpected<Error> Socket::tls_failed(std::string_view doing) const {
               true);
 }
 
-Result<std::size_t> Socket::read(std::span<char> into, SteadyTime deadline) {
+Result<std::size_t> Socket::read(std::span<char> into, SteadyTime deadline, int wake) {
   for (;;) {
     short wanted = POLLIN;
     if (tls_ == nullptr) {
@@ -273,7 +275,9 @@ Result<std::size_t> Socket::read(std::span<char> into, SteadyTime deadline) {
         return tls_failed("reading");
       }
     }
-    if (!wait(wanted, deadline)) {
+    const Woken woken = wait(wanted, deadline, wake);
+    if (woken == Woken::by_other) return fail(ErrorCode::cancelled, "the wait for Redis was ended");
+    if (woken == Woken::by_time) {
       return fail(ErrorCode::timeout, "Redis at " + where_ + " did not answer in time (read_timeout)", true);
     }
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -29,8 +30,9 @@ class Socket {
   Socket& operator=(const Socket&) = delete;
   ~Socket();
 
-  /// Waits for bytes and reads some, at least one. `timeout` at the deadline; `unavailable` when the line is gone.
-  Result<std::size_t> read(std::span<char> into, SteadyTime deadline);
+  /// Waits for bytes and reads some, at least one. `timeout` at the deadline; `unavailable` when the line is gone;
+  /// `cancelled` when `wake`, a file descriptor, can be read first (-1 = none).
+  Result<std::size_t> read(std::span<char> into, SteadyTime deadline, int wake = -1);
   /// Writes everything. At an error `written` says how much surely went into the line.
   Result<void> write(std::string_view bytes, SteadyTime deadline, std::size_t& written);
   /// Ends the waits of both sides; later calls fail.
@@ -39,8 +41,12 @@ class Socket {
  private:
   Socket(int fd, std::string where) noexcept;
   Result<void> start_tls(const TlsConfig& tls, SteadyTime deadline);
-  /// Waits for the events of poll(2); false at the deadline.
-  [[nodiscard]] bool wait(short events, SteadyTime deadline) const noexcept;
+  /// Waits for the events of poll(2); says what ended the wait.
+  enum class Woken : std::uint8_t { by_line, by_time, by_other };
+  [[nodiscard]] Woken wait(short events, SteadyTime deadline, int other) const noexcept;
+  [[nodiscard]] bool wait(short events, SteadyTime deadline) const noexcept {
+    return wait(events, deadline, -1) == Woken::by_line;
+  }
   [[nodiscard]] std::unexpected<Error> lost(std::string_view doing, int error) const;
   [[nodiscard]] std::unexpected<Error> tls_failed(std::string_view doing) const;
 

@@ -13,7 +13,7 @@ local most, overflow, count = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local targets = {}
 local listed = call('HGETALL', registry)
 for i = 1, #listed, 2 do
-  if listed[i] ~= '#' and tonumber(listed[i + 1]) > 0 then
+  if string.sub(listed[i], 1, 1) ~= '#' and tonumber(listed[i + 1]) > 0 then
     targets[#targets + 1] = {listed[i], registry .. ':' .. listed[i]}
   end
 end
@@ -76,7 +76,10 @@ for _ = 1, count do
       entry[10] = target[1]
       -- The number makes two equal messages two members.
       local number = call('HINCRBY', registry, '#', 1)
-      call('ZADD', target[2] .. ':delayed', now + delay, cmsgpack.pack({number, unpack(entry, 3)}))
+      local member, set = cmsgpack.pack({number, unpack(entry, 3)}), target[2] .. ':delayed'
+      call('ZADD', set, now + delay, member)
+      -- Consumers that wait for a later one look again.
+      if call('ZRANK', set, member) == 0 then redis.pcall('PUBLISH', target[2], 'look') end
     end
   end
 end
@@ -88,16 +91,27 @@ return result
 const Script& open_channel_script() {
   static const Script script("open channel", R"lua(
 local registry, stream, backlog = KEYS[1], KEYS[2], KEYS[3]
-local channel, group, create = ARGV[1], ARGV[2], ARGV[3] == '1'
+local channel, group, create = ARGV[1], ARGV[2], ARGV[3] ~= 'existing'
 
 local incarnation = tonumber(redis.call('HGET', registry, channel) or '0')
+local born = redis.call('HGET', registry, '#born')
+-- Who had it open may have it anew only when nobody deleted it.
+if ARGV[3] == 'rebuild' and (incarnation < 0 or (born == ARGV[4] and incarnation > 0 and incarnation ~= tonumber(ARGV[5])))
+then return 0 end
 -- A stream that another program made counts as a channel, unless we have deleted it.
 local there = incarnation > 0 or (incarnation == 0 and redis.call('EXISTS', stream) == 1)
 if not there and not create then return 0 end
+-- A full server takes what needs room after another write only; who opens a channel may be there to make room.
+redis.call('XDEL', stream, '0-0')
+if not born then
+  local time = redis.call('TIME')
+  born = time[1] .. '.' .. time[2]
+  redis.call('HSET', registry, '#born', born)
+end
 if incarnation <= 0 then
   local first = true
   for _, name in ipairs(redis.call('HKEYS', registry)) do
-    if name ~= '#' and tonumber(redis.call('HGET', registry, name)) > 0 then first = false end
+    if string.sub(name, 1, 1) ~= '#' and tonumber(redis.call('HGET', registry, name)) > 0 then first = false end
   end
   if first and redis.call('EXISTS', backlog) == 1 then
     -- What was published before the first channel is its.
@@ -112,9 +126,12 @@ if incarnation <= 0 then
       if redis.call('XLEN', backlog) > 0 then return -1 end
       redis.call('UNLINK', backlog)
     end
-    if redis.call('EXISTS', backlog .. ':delayed') == 1 then
-      redis.call('RENAME', backlog .. ':delayed', stream .. ':delayed')
-    end
+  end
+  -- It may have some of its own, when an operator deleted the registry.
+  if first and redis.call('EXISTS', backlog .. ':delayed') == 1 then
+    local own = stream .. ':delayed'
+    redis.call('ZUNIONSTORE', own, 2, own, backlog .. ':delayed', 'AGGREGATE', 'MIN')
+    redis.call('UNLINK', backlog .. ':delayed')
   end
   incarnation = redis.call('HINCRBY', registry, '#', 1)
   redis.call('HSET', registry, channel, incarnation)
@@ -122,7 +139,7 @@ end
 -- The group goes with its stream when an operator deletes that.
 local made = redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
 if type(made) == 'table' and made['err'] and not string.find(made['err'], 'BUSYGROUP', 1, true) then return made end
-return incarnation
+return {incarnation, born}
 )lua");
   return script;
 }
@@ -132,9 +149,11 @@ const Script& delete_channel_script() {
 local registry, stream, delayed, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local incarnation = tonumber(redis.call('HGET', registry, ARGV[1]) or '0')
 if incarnation < 0 or (incarnation == 0 and redis.call('EXISTS', stream) == 0) then return 0 end
+-- First what makes room: a full server refuses what needs some as a script's first write.
+redis.call('UNLINK', stream, delayed, dead)
 if incarnation == 0 then incarnation = redis.call('HINCRBY', registry, '#', 1) end
 redis.call('HSET', registry, ARGV[1], -incarnation)
-redis.call('UNLINK', stream, delayed, dead)
+redis.pcall('PUBLISH', stream, 'look')
 return 1
 )lua");
   return script;

@@ -7,9 +7,9 @@
 /// What a topic does on the server, each as one step for all that look on.
 ///
 /// The registry is a hash: a channel's field holds its incarnation, a number that grows with every channel made in the
-/// topic ("#" holds the last); negative = deleted on purpose. So a handle knows whether its channel is still the one
-/// that it opened, whether somebody deleted it, or whether an operator's DEL took the registry away (then it is made
-/// anew).
+/// topic ("#" holds the last, "#born" the time at which the registry was made); negative = deleted on purpose. So a
+/// handle knows whether its channel is still the one that it opened, whether somebody deleted it, or whether an
+/// operator's DEL took the registry away (then it is made anew).
 
 namespace lrpc::queue::redis {
 
@@ -21,8 +21,10 @@ namespace lrpc::queue::redis {
 /// that channel is full, {-1, channels} = the batch is too large for so many channels.
 [[nodiscard]] const Script& publish_script();
 
-/// Opens a channel. KEYS: registry, stream, backlog. ARGV: channel, group, "1" to make it when missing.
-/// Returns its incarnation; 0 = there is none; -1 = call again, a large backlog is being moved.
+/// Opens a channel. KEYS: registry, stream, backlog. ARGV: channel, group, how; for "rebuild" also the birth of the
+/// registry and the incarnation that the caller knows. How: "existing" = only if it is there, "create", "rebuild" =
+/// make it again unless somebody deleted it. Returns {incarnation, birth of the registry}; 0 = there is none; -1 = call
+/// again, a large backlog is being moved.
 [[nodiscard]] const Script& open_channel_script();
 
 /// Deletes a channel. KEYS: registry, stream, delayed, dead. ARGV: channel. Returns 1, or 0 = there was none.

@@ -18,28 +18,8 @@ std::string_view text_of(const Bytes& bytes) { return {reinterpret_cast<const ch
 
 Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch, const TopicPolicy& policy,
                                                 SteadyTime deadline) {
-  std::vector<std::string> arguments{topic_,
-                                     std::to_string(policy.max_msg_size),
-                                     std::string(to_string(policy.overflow)),
-                                     std::to_string(batch.size()),
-                                     std::string(),  // the bytes, below
-                                     std::to_string(kMostEntries),
-                                     std::to_string(kMostBytes)};
-  constexpr std::size_t kBytesAt = 4;
   std::size_t bytes = 0;
-  for (const Outgoing& out : batch) {
-    const Envelope& m = *out.message;
-    Result<std::vector<std::string>> further = further_fields(out);
-    if (!further) return std::unexpected(std::move(further.error()));
-    arguments.push_back(std::to_string(out.delay.count()));
-    arguments.push_back(std::to_string(further->size() / 2));
-    arguments.push_back(m.id());
-    arguments.emplace_back(text_of(m.encoded_body()));
-    arguments.push_back(std::to_string(m.timestamp()));
-    arguments.push_back(std::to_string(m.expires_at()));
-    std::ranges::move(*further, std::back_inserter(arguments));
-    bytes += m.encoded_body().size();
-  }
+  for (const Outgoing& out : batch) bytes += out.message->encoded_body().size();
   const auto too_large = [&](std::int64_t channels) {
     return fail(ErrorCode::invalid_argument, "topic " + topic_ + ": a batch of " + std::to_string(batch.size()) +
                                                  " messages and " + std::to_string(bytes) + " bytes for " +
@@ -48,7 +28,18 @@ Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch,
                                                  " entries and 64 MiB in one step, channels times messages");
   };
   if (batch.size() > kMostEntries || bytes > kMostBytes) return too_large(1);
-  arguments[kBytesAt] = std::to_string(bytes);
+  Arguments arguments;
+  arguments.add(topic_).add(policy.max_msg_size).add(to_string(policy.overflow));
+  arguments.add(static_cast<std::int64_t>(batch.size())).add(static_cast<std::int64_t>(bytes));
+  arguments.add(static_cast<std::int64_t>(kMostEntries)).add(static_cast<std::int64_t>(kMostBytes));
+  for (const Outgoing& out : batch) {
+    const Envelope& m = *out.message;
+    Result<std::vector<std::string>> further = further_fields(out);
+    if (!further) return std::unexpected(std::move(further.error()));
+    arguments.add(out.delay.count()).add(static_cast<std::int64_t>(further->size() / 2));
+    arguments.add(m.id()).add(text_of(m.encoded_body())).add(m.timestamp()).add(m.expires_at());
+    for (const std::string& field : *further) arguments.add(field);
+  }
   const std::array keys{keys_.registry()};
   auto reply = publish_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
@@ -70,22 +61,45 @@ Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch,
   return dropped;
 }
 
-Result<std::int64_t> TopicStore::open_channel(const std::string& name, bool create, SteadyTime deadline) {
+Result<void> TopicStore::open(SteadyTime deadline) {
+  Pipeline command;
+  command.add({"HSETNX", keys_.registry(), "#", "0"});
+  auto reply = route_->command("HSETNX", command, deadline, Repeat::safe);
+  // On a full server it does without: it may be here to make room.
+  if (!reply && reply.error().code != ErrorCode::queue_full) return std::unexpected(std::move(reply.error()));
+  return {};
+}
+
+Result<Incarnation> TopicStore::open_channel(const std::string& name, bool create, SteadyTime deadline) {
+  return open_as(name, std::array{std::string(create ? "create" : "existing")}, deadline);
+}
+
+Result<Incarnation> TopicStore::rebuild_channel(const std::string& name, const Incarnation& known,
+                                                SteadyTime deadline) {
+  return open_as(name, std::array{std::string("rebuild"), known.born, std::to_string(known.number)}, deadline);
+}
+
+Result<Incarnation> TopicStore::open_as(const std::string& name, std::span<const std::string> how,
+                                        SteadyTime deadline) {
   const std::array keys{keys_.registry(), keys_.stream(name), keys_.backlog()};
-  const std::array arguments{name, keys_.group(name), std::string(create ? "1" : "0")};
+  Arguments arguments;
+  arguments.add(name).add(keys_.group(name));
+  for (const std::string& word : how) arguments.add(word);
   for (;;) {
     auto reply = open_channel_script().run(*route_, keys, arguments, deadline, Repeat::safe);
     if (!reply) return std::unexpected(std::move(reply.error()));
-    const auto incarnation = reply->number();
-    if (!incarnation) return unexpected_reply("opening channel " + name);
-    if (*incarnation == 0) return fail(ErrorCode::channel_not_found, "topic " + topic_ + " has no channel " + name);
-    if (*incarnation > 0) return *incarnation;
+    if (reply->size() == 2) {
+      return Incarnation{.number = (*reply)[0].number().value_or(0), .born = std::string((*reply)[1].text())};
+    }
+    if (reply->number() == 0) return fail(ErrorCode::channel_not_found, "topic " + topic_ + " has no channel " + name);
+    if (reply->number() != -1) return unexpected_reply("opening channel " + name);
   }
 }
 
 Result<void> TopicStore::delete_channel(const std::string& name, SteadyTime deadline) {
   const std::array keys{keys_.registry(), keys_.stream(name), keys_.delayed(name), keys_.dead(name)};
-  const std::array arguments{name};
+  Arguments arguments;
+  arguments.add(name);
   auto reply = delete_channel_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
   if (reply->number() == 1) return {};
@@ -100,7 +114,7 @@ Result<std::vector<std::string>> TopicStore::channels(SteadyTime deadline) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i + 1 < reply->size(); i += 2) {
     const std::string_view name = (*reply)[i].text();
-    if (name != "#" && (*reply)[i + 1].number().value_or(0) > 0) names.emplace_back(name);
+    if (!name.starts_with('#') && (*reply)[i + 1].number().value_or(0) > 0) names.emplace_back(name);
   }
   std::ranges::sort(names);
   return names;

@@ -17,6 +17,12 @@
 
 namespace lrpc::queue::redis {
 
+/// Which of the channels that ever had a name is meant.
+struct Incarnation {
+  std::int64_t number = 0;
+  std::string born{};  ///< When the registry was made.
+};
+
 /// A topic on the server: its registry of channels and what is published to them, every call one step there.
 /// Thread-safe.
 class TopicStore {
@@ -30,8 +36,13 @@ class TopicStore {
   /// channel; `invalid_argument` for a batch beyond what the server takes in one step (see kMostEntries).
   Result<Dropped> publish(std::span<const Outgoing> batch, const TopicPolicy& policy, SteadyTime deadline);
 
-  /// Opens a channel, with `create` making it when missing; returns its incarnation. `channel_not_found`.
-  Result<std::int64_t> open_channel(const std::string& name, bool create, SteadyTime deadline);
+  /// Makes the topic known to the server. Errors tell early what would go wrong later.
+  Result<void> open(SteadyTime deadline);
+  /// Opens a channel, with `create` making it when missing. `channel_not_found`.
+  Result<Incarnation> open_channel(const std::string& name, bool create, SteadyTime deadline);
+  /// Makes a channel that was open, and whose keys are gone, anew. `channel_not_found` when somebody deleted it (D20),
+  /// not when an operator took its keys away (D22).
+  Result<Incarnation> rebuild_channel(const std::string& name, const Incarnation& known, SteadyTime deadline);
   /// Deletes a channel with its messages and leaves the mark of D20. `channel_not_found`.
   Result<void> delete_channel(const std::string& name, SteadyTime deadline);
   /// The channels, sorted.
@@ -44,6 +55,8 @@ class TopicStore {
   static constexpr std::size_t kMostBytes = std::size_t{64} << 20U;
 
  private:
+  Result<Incarnation> open_as(const std::string& name, std::span<const std::string> how, SteadyTime deadline);
+
   const std::shared_ptr<Route> route_;
   const std::string topic_;
   const Keys keys_;

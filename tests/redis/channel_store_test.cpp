@@ -9,6 +9,7 @@
 
 #include "fixture.hpp"
 #include "redis/channel_store.hpp"
+#include "redis/reader.hpp"
 #include "redis/topic_store.hpp"
 
 namespace lrpc::queue::redis {
@@ -21,7 +22,7 @@ constexpr Duration kLease = std::chrono::minutes(5);
 
 class ChannelStoreTest : public testing::Test {
  protected:
-  ChannelStoreTest() { must(topic_.open_channel("c", true, in(kPatience))); }
+  ChannelStoreTest() : known_(must(topic_.open_channel("c", true, in(kPatience)))) {}
 
   void publish(std::initializer_list<std::string_view> bodies, Duration delay = Duration(0)) {
     std::vector<Outgoing> batch;
@@ -33,12 +34,13 @@ class ChannelStoreTest : public testing::Test {
     must(topic_.publish(batch, {}, in(kPatience)));
   }
   std::vector<Taken> read(ChannelStore& consumer, std::size_t most = 100) {
-    return must(consumer.read(*reader_, most, Duration(0), in(kPatience)));
+    return must(consumer.read(most, in(kPatience)));
   }
-  std::vector<Taken> recover(ChannelStore& consumer, Duration idle = kLease) {
+  Look look(ChannelStore& consumer, Duration lease = kLease, std::vector<Ended> ended = {}) {
     std::string cursor = "0-0";
-    return must(consumer.recover(idle, cursor, 100, in(kPatience)));
+    return must(consumer.look(known_, 100, lease, cursor, true, ended, in(kPatience)));
   }
+  std::vector<Taken> recover(ChannelStore& consumer, Duration idle = kLease) { return look(consumer, idle).taken; }
   /// Settles one and returns what the server says of it.
   std::int64_t settle(ChannelStore& consumer, Outcome outcome) {
     must(consumer.settle({&outcome, 1}, in(kPatience)));
@@ -60,9 +62,9 @@ class ChannelStoreTest : public testing::Test {
 
   RedisServer server_;
   std::shared_ptr<Client> client_ = must(Client::open(server_.config()));
-  std::shared_ptr<Connection> reader_ = must(client_->own_connection(in(kPatience)));
   Keys keys_{"q:", "t", false};
   TopicStore topic_{client_, "t", keys_};
+  Incarnation known_;
   ChannelStore one_{client_, keys_, "c", "consumer-1"};
   ChannelStore two_{client_, keys_, "c", "consumer-2"};
 };
@@ -77,12 +79,29 @@ TEST_F(ChannelStoreTest, ReadsInOrderAndOnlyOnce) {
 }
 
 TEST_F(ChannelStoreTest, D21_ABlockedReadIsWokenByAPublish) {
+  Reader reader;
+  const Waker waker;
   std::jthread publisher([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     publish({"1"});
   });
-  EXPECT_THAT(bodies(must(one_.read(*reader_, 10, kPatience, in(kPatience * 2)))), ElementsAre("1"));
-  EXPECT_THAT(bodies(must(one_.read(*reader_, 10, Duration(20), in(kPatience)))), ElementsAre()) << "in vain";
+  EXPECT_THAT(bodies(must(reader.wait(one_, 10, in(kPatience), waker))), ElementsAre("1"));
+  EXPECT_THAT(bodies(must(reader.wait(one_, 10, in(Duration(20)), waker))), ElementsAre()) << "in vain";
+}
+
+TEST_F(ChannelStoreTest, D21_ABlockedReadEndsWhenWoken) {
+  Reader reader;
+  const Waker waker;
+  std::jthread other([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    waker.wake();
+  });
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_THAT(bodies(must(reader.wait(one_, 10, in(kPatience), waker))), ElementsAre());
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, kPatience);
+  waker.clear();
+  publish({"1"});
+  EXPECT_THAT(bodies(must(reader.wait(one_, 10, in(kPatience), waker))), ElementsAre("1")) << "the line goes on";
 }
 
 TEST_F(ChannelStoreTest, D10_AnAckRemovesWhatIsHeldAndNothingElse) {
@@ -140,14 +159,14 @@ TEST_F(ChannelStoreTest, D8_ARetryComesAgainWithItsAttemptsAndTimes) {
 }
 
 TEST_F(ChannelStoreTest, D17_DueMessagesAreMoved) {
-  EXPECT_EQ(must(one_.move_due(10, in(kPatience))), Duration::max());
+  EXPECT_EQ(look(one_).next_due, Duration::max());
   publish({"later"}, kLease);
-  const Duration next = must(one_.move_due(10, in(kPatience)));
+  const Duration next = look(one_).next_due;
   EXPECT_LE(next, kLease);
   EXPECT_GT(next, kLease - kPatience);
   publish({"1", "2", "3"}, Duration(1));
   EXPECT_TRUE(eventually([&] {
-    static_cast<void>(must(one_.move_due(2, in(kPatience))));
+    look(one_);
     return number({"XLEN", "q:t:c"}) == 3;
   }));
   auto all = bodies(read(one_));
@@ -226,7 +245,8 @@ TEST_F(ChannelStoreTest, AForeignEntryIsReadAndOneWithoutBodyIsNamed) {
 
 TEST_F(ChannelStoreTest, ADeletedGroupIsAnError) {
   must(ask(*client_, {"DEL", "q:t:c"}));
-  EXPECT_EQ(error_of_call(one_.read(*reader_, 10, Duration(0), in(kPatience))).code, ErrorCode::backend);
+  EXPECT_EQ(error_of_call(one_.read(10, in(kPatience))).code, ErrorCode::backend);
+  EXPECT_EQ(look(one_).state, Look::State::gone);
 }
 
 }  // namespace

@@ -99,24 +99,12 @@ Certificates::Certificates() {
       output);
 }
 
-RedisServer::RedisServer(std::vector<std::string> options) : options_(std::move(options)), port_(free_port()) {
-  start();
-}
-
-void RedisServer::start() {
-  std::vector<std::string> words{LRPC_QUEUE_REDIS_SERVER, "--bind", "127.0.0.1", "--dir",
-                                 folder_.path().string(), "--save", ""};
-  bool tls = false;
-  for (const std::string& option : options_) tls = tls || option == "--tls-cert-file";
-  words.insert(words.end(), {tls ? "--tls-port" : "--port", std::to_string(port_)});
-  if (tls) words.insert(words.end(), {"--port", "0"});
-  words.insert(words.end(), options_.begin(), options_.end());
-  const auto log = folder_.path() / "server.log";
+void Process::start(const std::vector<std::string>& words, const std::filesystem::path& log, const std::string& ready) {
   const std::size_t before = contents(log).size();
   pid_ = start_program(words, log);
   using std::chrono::steady_clock;
   for (const auto begin = steady_clock::now(); steady_clock::now() - begin < std::chrono::seconds(20);) {
-    if (contents(log).find("Ready to accept connections", before) != std::string::npos) return;
+    if (contents(log).find(ready, before) != std::string::npos) return;
     int status = 0;
     if (waitpid(pid_, &status, WNOHANG) == pid_) {
       pid_ = -1;
@@ -124,12 +112,44 @@ void RedisServer::start() {
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  throw std::runtime_error("redis-server did not start: " + contents(log));
+  throw std::runtime_error(words.front() + " did not start: " + contents(log));
 }
 
-RedisServer::~RedisServer() {
+Process::~Process() {
   if (pid_ < 0) return;
   ::kill(pid_, SIGKILL);
+  await_end();
+}
+
+void Process::signal(int number) const {
+  if (pid_ > 0) ::kill(pid_, number);
+}
+
+void Process::await_end() {
+  int status = 0;
+  if (pid_ > 0) ::waitpid(pid_, &status, 0);
+  pid_ = -1;
+}
+
+RedisServer::RedisServer(std::vector<std::string> options, std::vector<std::string> launcher)
+    : options_(std::move(options)), launcher_(std::move(launcher)), port_(free_port()) {
+  start();
+}
+
+void RedisServer::start() {
+  std::vector<std::string> words = launcher_;
+  words.insert(words.end(), {LRPC_QUEUE_REDIS_SERVER, "--bind", "127.0.0.1", "--dir", folder_.path().string(), "--save",
+                             ""});
+  bool tls = false;
+  for (const std::string& option : options_) tls = tls || option == "--tls-cert-file";
+  words.insert(words.end(), {tls ? "--tls-port" : "--port", std::to_string(port_)});
+  if (tls) words.insert(words.end(), {"--port", "0"});
+  words.insert(words.end(), options_.begin(), options_.end());
+  process_.start(words, folder_.path() / "server.log", "Ready to accept connections");
+}
+
+void RedisServer::kill() {
+  signal(SIGKILL);
   await_end();
 }
 
@@ -139,14 +159,6 @@ RedisConfig RedisServer::config() const {
           .dial_timeout = std::chrono::seconds(5),
           .read_timeout = std::chrono::seconds(5),
           .write_timeout = std::chrono::seconds(5)};
-}
-
-void RedisServer::signal(int number) const { ::kill(pid_, number); }
-
-void RedisServer::await_end() {
-  int status = 0;
-  ::waitpid(pid_, &status, 0);
-  pid_ = -1;
 }
 
 }  // namespace lrpc::queue::redis

@@ -37,15 +37,31 @@ class Certificates {
   TemporaryFolder folder_;
 };
 
+/// A child process that ends with its owner.
+class Process {
+ public:
+  Process() = default;
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  ~Process();
+
+  /// Starts it with its output appended to a log, and waits until that says `ready`. Throws std::runtime_error with the
+  /// log when it does not.
+  void start(const std::vector<std::string>& words, const std::filesystem::path& log, const std::string& ready);
+  void signal(int number) const;
+  void await_end();
+
+ private:
+  pid_t pid_ = -1;
+};
+
 /// A real redis-server of the test's own.
 class RedisServer {
  public:
   /// Starts it with these options besides port and folder, and waits until it answers. Throws std::runtime_error with
   /// its log when it does not.
-  explicit RedisServer(std::vector<std::string> options = {});
-  RedisServer(const RedisServer&) = delete;
-  RedisServer& operator=(const RedisServer&) = delete;
-  ~RedisServer();
+  /// `launcher`: the words before its command line.
+  explicit RedisServer(std::vector<std::string> options = {}, std::vector<std::string> launcher = {});
 
   [[nodiscard]] int port() const noexcept { return port_; }
   [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
@@ -53,17 +69,20 @@ class RedisServer {
   /// A configuration for it, with short time-outs.
   [[nodiscard]] RedisConfig config() const;
   /// Sends a signal: SIGKILL, SIGSTOP, SIGCONT.
-  void signal(int number) const;
+  void signal(int number) const { process_.signal(number); }
   /// Starts it again after it was killed, on the same port and data.
   void start();
   /// Waits until the process is gone.
-  void await_end();
+  void await_end() { process_.await_end(); }
+  /// SIGKILL, and waits until it is gone.
+  void kill();
 
  private:
   TemporaryFolder folder_;
   std::vector<std::string> options_;
+  std::vector<std::string> launcher_;
   int port_;
-  pid_t pid_ = -1;
+  Process process_;
 };
 
 }  // namespace lrpc::queue::redis

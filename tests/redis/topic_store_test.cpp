@@ -44,7 +44,7 @@ class TopicStoreTest : public testing::Test {
   Result<TopicStore::Dropped> publish(std::initializer_list<std::string_view> bodies, const TopicPolicy& policy = {}) {
     return store_.publish(batch_of(bodies), policy, in(kPatience));
   }
-  std::int64_t open(const std::string& channel) { return must(store_.open_channel(channel, true, in(kPatience))); }
+  std::int64_t open(const std::string& channel) { return must(store_.open_channel(channel, true, in(kPatience))).number; }
   std::int64_t number(std::initializer_list<std::string_view> words) {
     return must(ask(*client_, words)).number().value_or(-1);
   }
@@ -140,7 +140,7 @@ TEST_F(TopicStoreTest, D4_BacklogMovesBehindAStreamThatIsThereAlready) {
 
 TEST_F(TopicStoreTest, ChannelOfAnotherProgramIsAChannel) {
   must(ask(*client_, {"XGROUP", "CREATE", "lrpc:queue:events:theirs", "events:theirs", "0", "MKSTREAM"}));
-  EXPECT_GT(must(store_.open_channel("theirs", false, in(kPatience))), 0);
+  EXPECT_GT(must(store_.open_channel("theirs", false, in(kPatience))).number, 0);
   must(publish({"1"}));
   EXPECT_THAT(bodies("lrpc:queue:events:theirs"), ElementsAre("1"));
 }

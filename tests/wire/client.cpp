@@ -5,7 +5,7 @@
 
 #include "client_channel.hpp"
 #include "connection.hpp"
-#include "gate.hpp"
+#include "base/gate.hpp"
 
 namespace lrpc::queue::wire {
 
@@ -87,7 +87,7 @@ class WireTopic final : public BackendTopic {
   const std::string name_;
   const std::int64_t limit_;
   const bool drop_oldest_;
-  Gate gate_;
+  detail::Gate gate_;
 };
 
 class WireBackend final : public Backend {
@@ -128,7 +128,7 @@ class WireBackend final : public Backend {
 
   const std::shared_ptr<Connection> connection_;
   const Capabilities capabilities_{.name = "wire", .serializes = true, .renew_leases = true, .batch_acks = true};
-  Gate gate_;
+  detail::Gate gate_;
 };
 
 }  // namespace

@@ -9,7 +9,7 @@
 #include <lrpc/queue/backend.hpp>
 
 #include "connection.hpp"
-#include "gate.hpp"
+#include "base/gate.hpp"
 #include "held_table.hpp"
 
 namespace lrpc::queue::wire {
@@ -59,7 +59,7 @@ class WireChannel final : public BackendChannel {
   std::atomic<bool> limited_{false};
   std::atomic<bool> receiving_{true};
   HeldTable held_;
-  Gate gate_;
+  detail::Gate gate_;
   const std::shared_ptr<Wakeup> wakeup_ = std::make_shared<Wakeup>();
 };
 

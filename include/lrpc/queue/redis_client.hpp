@@ -16,7 +16,7 @@ class RedisClient {
   virtual ~RedisClient() = default;
 
   /// Connects within dial_timeout. `invalid_config` for a value out of range; `unsupported` in a build without the
-  /// Redis back end, as this one.
+  /// Redis back end.
   [[nodiscard]] static Result<std::shared_ptr<RedisClient>> connect(const RedisConfig& config);
 
  protected:

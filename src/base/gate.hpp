@@ -6,7 +6,7 @@
 #include <mutex>
 #include <utility>
 
-namespace lrpc::queue::wire {
+namespace lrpc::queue::detail {
 
 /// Lets calls in until it is shut, and shuts only when those inside have left.
 class Gate {
@@ -61,4 +61,4 @@ class Gate {
   bool shut_ = false;
 };
 
-}  // namespace lrpc::queue::wire
+}  // namespace lrpc::queue::detail

@@ -1,0 +1,365 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+// The Redis back end beside plain hiredis that sends the bare commands, on a server of each run's own.
+#include <atomic>
+#include <latch>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "redis_raw.hpp"
+#include "rig.hpp"
+#include "server.hpp"
+#include "suite.hpp"
+#include "timing.hpp"
+
+namespace lrpc::queue::bench {
+namespace {
+
+using redis::RedisServer;
+
+constexpr std::size_t kBatch = 64;
+constexpr std::size_t kPage = 100;
+const std::string kBody(100, 'x');
+
+/// A server with a queue on it.
+struct RedisRig {
+  explicit RedisRig(std::size_t channels = 1) {
+    Config config{.storage_type = StorageType::redis};
+    config.redis_config.addr = server.address();
+    config.max_msg_size = 100'000'000;
+    queue.emplace(must(Queue::open(std::move(config))));
+    topic.emplace(must(queue->topic<Bytes>("orders")));
+    for (std::size_t i = 0; i < channels; ++i) {
+      channel.push_back(must(topic->get_or_add_channel(fmt::format("worker-{}", i))));
+    }
+  }
+  void fill(std::size_t messages) {
+    for (std::size_t i = 0; i < messages; i += 1000) must(topic->pub_batch(std::vector<Bytes>(1000, body)));
+  }
+  RedisServer server{};
+  Bytes body{Bytes(kBody.size(), std::byte{'x'})};
+  std::optional<Queue> queue{};
+  std::optional<Topic<Bytes>> topic{};
+  std::vector<Channel<Bytes>> channel{};
+};
+
+std::string raw_stream(std::size_t i) { return fmt::format("raw-{}", i); }
+
+/// Million entries a second.
+double rate(std::size_t count, double ns) { return static_cast<double>(count) * 1e3 / ns; }
+
+Reading publish_batches(std::size_t messages, std::size_t channels) {
+  RedisRig rig(channels);
+  const std::vector<Bytes> batch(kBatch, rig.body);
+  const double ns = timed([&] {
+    for (std::size_t sent = 0; sent < messages; sent += kBatch) must(rig.topic->pub_batch(batch));
+  });
+  return {{kValue, rate(messages * channels, ns)}};
+}
+
+Reading raw_publish_batches(std::size_t messages, std::size_t channels) {
+  const RedisServer server;
+  RawRedis raw(server.port());
+  const double ns = timed([&] {
+    for (std::size_t sent = 0; sent < messages; sent += kBatch) {
+      for (std::size_t i = 0; i < kBatch; ++i) {
+        for (std::size_t c = 0; c < channels; ++c) raw.append_publish(raw_stream(c), kBody);
+      }
+      raw.drain(kBatch * channels);
+    }
+  });
+  return {{kValue, rate(messages * channels, ns)}};
+}
+
+Reading publish_one(std::size_t messages) {
+  RedisRig rig;
+  std::vector<double> samples;
+  for (std::size_t i = 0; i < messages; ++i) samples.push_back(timed([&] { must(rig.topic->pub(rig.body)); }));
+  return {{kValue, median(std::move(samples))}};
+}
+
+Reading raw_publish_one(std::size_t messages) {
+  const RedisServer server;
+  RawRedis raw(server.port());
+  std::vector<double> samples;
+  for (std::size_t i = 0; i < messages; ++i) {
+    samples.push_back(timed([&] {
+      raw.append_publish("raw", kBody);
+      raw.get();
+    }));
+  }
+  return {{kValue, median(std::move(samples))}};
+}
+
+/// Million calls a second of 64 threads; `call()` of the object that `make()` gives each.
+template <class Make>
+Reading many_callers(std::size_t messages, Make make) {
+  constexpr std::size_t kCallers = 64;
+  std::latch start(kCallers + 1);
+  std::vector<std::jthread> threads;
+  for (std::size_t t = 0; t < kCallers; ++t) {
+    threads.emplace_back([&] {
+      auto call = make();
+      start.arrive_and_wait();
+      for (std::size_t i = 0; i < messages / kCallers; ++i) call();
+    });
+  }
+  start.arrive_and_wait();
+  const double ns = timed([&] { threads.clear(); });
+  return {{kValue, rate(messages, ns)}};
+}
+
+Reading publish_callers(std::size_t messages) {
+  RedisRig rig;
+  return many_callers(messages, [&] { return [&] { must(rig.topic->pub(rig.body)); }; });
+}
+
+Reading raw_publish_callers(std::size_t messages) {
+  const RedisServer server;
+  return many_callers(messages, [&] {
+    return [raw = std::make_shared<RawRedis>(server.port())] {
+      raw->append_publish("raw", kBody);
+      raw->get();
+    };
+  });
+}
+
+Reading consume_pages(std::size_t messages) {
+  RedisRig rig;
+  rig.fill(messages);
+  const double ns = timed([&] {
+    for (std::size_t done = 0; done < messages;) {
+      const auto page = must(rig.channel[0].next_batch(kPage, std::chrono::seconds(5)));
+      must(rig.channel[0].ack(std::span(page)));
+      done += page.size();
+    }
+  });
+  return {{kValue, rate(messages, ns)}};
+}
+
+Reading consume_by_handler(std::size_t messages) {
+  RedisRig rig;
+  rig.fill(messages);
+  std::atomic<std::size_t> handled{0};
+  std::latch done(1);
+  const double ns = timed([&] {
+    must(rig.channel[0].subscribe([&](Message<Bytes>&) {
+      if (handled.fetch_add(1) + 1 == messages) done.count_down();
+    }));
+    done.wait();
+  });
+  must(rig.queue->close());
+  return {{kValue, rate(messages, ns)}};
+}
+
+Reading raw_consume_pages(std::size_t messages) {
+  const RedisServer server;
+  RawRedis raw(server.port());
+  raw.append_create_group("raw");
+  raw.get();
+  for (std::size_t i = 0; i < messages; i += 1000) {
+    for (std::size_t k = 0; k < 1000; ++k) raw.append_publish("raw", kBody);
+    raw.drain(1000);
+  }
+  const double ns = timed([&] {
+    raw.append_read("raw", kPage, 0);
+    for (std::size_t done = 0; done < messages;) {
+      const auto page = raw.get();
+      // What was read is settled in one piece with the next read.
+      raw.append_settle("raw", *page);
+      raw.append_read("raw", kPage, 0);
+      done += RawRedis::entries(*page);
+      raw.drain(2);
+    }
+    raw.get();
+  });
+  return {{kValue, rate(messages, ns)}};
+}
+
+/// Publish to the start of the handler, one message at a time.
+Reading wake_a_handler(std::size_t messages) {
+  RedisRig rig;
+  std::vector<double> samples;
+  std::atomic<BenchClock::rep> arrived{0};
+  must(rig.channel[0].subscribe([&](Message<Bytes>&) {
+    arrived = BenchClock::now().time_since_epoch().count();
+    arrived.notify_one();
+  }));
+  for (std::size_t i = 0; i < messages; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the consumer waits on the server again
+    arrived = 0;
+    const auto start = BenchClock::now().time_since_epoch().count();
+    must(rig.topic->pub(rig.body));
+    arrived.wait(0);
+    samples.push_back(static_cast<double>(arrived - start));
+  }
+  must(rig.queue->close());
+  return {{kValue, median(std::move(samples))}};
+}
+
+Reading raw_wake(std::size_t messages) {
+  const RedisServer server;
+  RawRedis publisher(server.port());
+  publisher.append_create_group("raw");
+  publisher.get();
+  std::atomic<BenchClock::rep> arrived{0};
+  const std::jthread reader([&](const std::stop_token& stop) {
+    RawRedis raw(server.port());
+    while (!stop.stop_requested()) {
+      raw.append_read("raw", 1, 1000);
+      const auto page = raw.get();
+      if (RawRedis::entries(*page) == 0) continue;
+      arrived = BenchClock::now().time_since_epoch().count();
+      arrived.notify_one();
+      raw.append_settle("raw", *page);
+      raw.drain(2);
+    }
+  });
+  std::vector<double> samples;
+  for (std::size_t i = 0; i < messages; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    arrived = 0;
+    const auto start = BenchClock::now().time_since_epoch().count();
+    publisher.append_publish("raw", kBody);
+    publisher.get();
+    arrived.wait(0);
+    samples.push_back(static_cast<double>(arrived - start));
+  }
+  return {{kValue, median(std::move(samples))}};
+}
+
+/// Milliseconds from the due time of many until all are delivered, as nanoseconds.
+Reading due_at_once(std::size_t messages) {
+  RedisRig rig;
+  constexpr Duration kAhead = std::chrono::seconds(2);
+  const auto due = std::chrono::system_clock::now() + kAhead;
+  const auto due_here = BenchClock::now() + kAhead;
+  for (std::size_t i = 0; i < messages; i += 1000) {
+    must(rig.topic->pub_batch(std::vector<Bytes>(1000, rig.body), {.deliver_at = due}));
+  }
+  std::atomic<std::size_t> handled{0};
+  std::latch done(1);
+  must(rig.channel[0].subscribe([&](Message<Bytes>&) {
+    if (handled.fetch_add(1) + 1 == messages) done.count_down();
+  }));
+  done.wait();
+  const double ns = nanoseconds_since(due_here);
+  must(rig.queue->close());
+  return {{kValue, ns}};
+}
+
+/// A publish with so many delayed messages behind it.
+Reading publish_beside_delayed(std::size_t delayed, std::size_t messages) {
+  RedisRig rig;
+  for (std::size_t i = 0; i < delayed; i += 10'000) {
+    must(rig.topic->pub_batch(std::vector<Bytes>(10'000, rig.body), {.delay = std::chrono::hours(1)}));
+  }
+  std::vector<double> samples;
+  for (std::size_t i = 0; i < messages; ++i) samples.push_back(timed([&] { must(rig.topic->pub(rig.body)); }));
+  return {{kValue, median(std::move(samples))}};
+}
+
+double used_memory(int port) {
+  RawRedis raw(port);
+  raw.append({"INFO", "memory"});
+  const auto info = raw.get();
+  const std::string text(info->str, static_cast<std::size_t>(info->len));
+  return std::stod(text.substr(text.find("used_memory:") + 12));
+}
+
+Reading memory_of_one(std::size_t messages) {
+  RedisRig rig;
+  const double before = used_memory(rig.server.port());
+  rig.fill(messages);
+  return {{kValue, (used_memory(rig.server.port()) - before) / static_cast<double>(messages)}};
+}
+
+Reading raw_memory_of_one(std::size_t messages) {
+  const RedisServer server;
+  RawRedis raw(server.port());
+  const double before = used_memory(server.port());
+  for (std::size_t i = 0; i < messages; i += 1000) {
+    for (std::size_t k = 0; k < 1000; ++k) raw.append_publish("raw", kBody);
+    raw.drain(1000);
+  }
+  return {{kValue, (used_memory(server.port()) - before) / static_cast<double>(messages)}};
+}
+
+}  // namespace
+
+Group redis_group(const Scale& scale) {
+  const std::size_t many = scale.of(100'000);
+  const std::size_t some = scale.of(20'000);
+  const std::size_t few = scale.of(500);
+  return Group{
+      .name = "redis",
+      .cases = {{"redis/publish64", [=] { return publish_batches(many, 1); }},
+                {"redis/raw_publish64", [=] { return raw_publish_batches(many, 1); }},
+                {"redis/fan_out", [=] { return publish_batches(some, 16); }},
+                {"redis/raw_fan_out", [=] { return raw_publish_batches(some, 16); }},
+                {"redis/publish1", [=] { return publish_one(some); }},
+                {"redis/raw_publish1", [=] { return raw_publish_one(some); }},
+                {"redis/callers", [=] { return publish_callers(many); }},
+                {"redis/raw_callers", [=] { return raw_publish_callers(many); }},
+                {"redis/consume", [=] { return consume_pages(many); }},
+                {"redis/subscribe", [=] { return consume_by_handler(many); }},
+                {"redis/raw_consume", [=] { return raw_consume_pages(many); }},
+                {"redis/wake", [=] { return wake_a_handler(few); }},
+                {"redis/raw_wake", [=] { return raw_wake(few); }},
+                {"redis/due_at_once", [] { return due_at_once(10'000); }},
+                {"redis/beside_delayed", [=] { return publish_beside_delayed(scale.of(1'000'000), some); }},
+                {"redis/memory", [=] { return memory_of_one(many); }},
+                {"redis/raw_memory", [=] { return raw_memory_of_one(many); }}},
+      .lines = {{.title = "publish, batches of 64, 1 channel, vs pipelined XADD",
+                 .unit = Unit::million_per_second,
+                 .measured = {"redis/publish64"},
+                 .reference = Figure{"redis/raw_publish64"},
+                 .target = at_least(0.85)},
+                {.title = "publish, batches of 64, 16 channels, vs pipelined XADD",
+                 .unit = Unit::million_per_second,
+                 .measured = {"redis/fan_out"},
+                 .reference = Figure{"redis/raw_fan_out"},
+                 .target = at_least(1.3)},
+                {.title = "publish one, p50, vs an XADD round trip",
+                 .unit = Unit::microseconds,
+                 .measured = {"redis/publish1"},
+                 .reference = Figure{"redis/raw_publish1"},
+                 .target = at_most(1.2)},
+                {.title = "64 callers of pub vs 64 raw connections",
+                 .unit = Unit::million_per_second,
+                 .measured = {"redis/callers"},
+                 .reference = Figure{"redis/raw_callers"},
+                 .target = at_least(1.4)},
+                {.title = "next_batch(100) + ack vs XREADGROUP + XACK + XDEL",
+                 .unit = Unit::million_per_second,
+                 .measured = {"redis/consume"},
+                 .reference = Figure{"redis/raw_consume"},
+                 .target = at_least(0.7)},
+                {.title = "subscribe, empty handler, vs XREADGROUP + XACK + XDEL",
+                 .unit = Unit::million_per_second,
+                 .measured = {"redis/subscribe"},
+                 .reference = Figure{"redis/raw_consume"},
+                 .target = at_least(0.6)},
+                {.title = "publish to handler, idle, p50, vs XADD and a blocked reader",
+                 .unit = Unit::microseconds,
+                 .measured = {"redis/wake"},
+                 .reference = Figure{"redis/raw_wake"},
+                 .target = at_most(1.5)},
+                {.title = "10,000 messages due at once: until all are handled (at most 1 s)",
+                 .unit = Unit::microseconds,
+                 .measured = {"redis/due_at_once"},
+                 .target = at_most(0, 1e9)},
+                {.title = "publish one beside a million delayed, p50, vs without",
+                 .unit = Unit::microseconds,
+                 .measured = {"redis/beside_delayed"},
+                 .reference = Figure{"redis/publish1"},
+                 .target = at_most(1.1)},
+                {.title = "server memory of a message vs raw",
+                 .unit = Unit::bytes,
+                 .measured = {"redis/memory"},
+                 .reference = Figure{"redis/raw_memory"},
+                 .target = at_most(1.0, 60)}},
+  };
+}
+
+}  // namespace lrpc::queue::bench

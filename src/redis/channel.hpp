@@ -1,0 +1,132 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <lrpc/queue/backend.hpp>
+
+#include "base/gate.hpp"
+#include "redis/channel_store.hpp"
+#include "redis/held.hpp"
+#include "redis/listener.hpp"
+#include "redis/reader.hpp"
+#include "redis/topic_store.hpp"
+
+namespace lrpc::queue::redis {
+
+/// The consuming side of a channel: one consumer of its group. Of the threads that receive one at a time asks the
+/// server, the others wait for their turn.
+/// Lock: `mutex_`, not held while the server is asked.
+class RedisChannel final : public BackendChannel, public Ears, public std::enable_shared_from_this<RedisChannel> {
+ public:
+  struct Parts {
+    std::shared_ptr<TopicStore> topic{};
+    std::shared_ptr<Route> route{};
+    std::shared_ptr<Listener> listener{};
+    std::shared_ptr<Clock> clock{};
+    Logger logger{};
+    std::string topic_name{};
+    std::string name{};
+    Incarnation incarnation{};
+    ChannelPolicy policy{};
+  };
+  static std::shared_ptr<RedisChannel> open(Parts parts);
+  explicit RedisChannel(Parts parts);
+
+  Result<std::size_t> receive(std::span<Delivery> out, const ReceiveOptions& options) override;
+  void set_receiving(bool on) noexcept override;
+  Result<void> ack(std::span<const DeliveryTag> tags, std::span<bool> done) override;
+  Result<void> settle(std::span<Settlement> settlements) override;
+  Result<void> touch(std::span<const DeliveryTag> tags, Duration lease, std::span<bool> done) override;
+  std::optional<DeliveryTag> find(std::string_view id) override;
+  Result<BackendStats> stats() override;
+  Result<std::int64_t> drop_all() override;
+  Result<DeadPage> dead_letters(std::size_t limit, std::string_view cursor) override;
+  Result<std::int64_t> requeue_dead(std::span<const std::string> ids, bool all, Duration fresh_ttl) override;
+  Result<std::int64_t> purge_dead() override;
+  void configure(const ChannelPolicy& policy) override;
+  Result<void> close() override;
+
+  void heard() noexcept override;
+  [[nodiscard]] bool wants_tick() const override { return long_leases_; }
+  void tick() override;
+
+  [[nodiscard]] const std::string& name() const noexcept { return parts_.name; }
+  /// A message of another call here is due after this time.
+  void delayed(Duration delay) noexcept {
+    due_in(delay);
+    wake();
+  }
+  /// Deleted by this process; others hear of it from the server.
+  void was_deleted() noexcept {
+    dead_ = true;
+    wake();
+  }
+  /// Messages that were dropped to make room.
+  void count_dropped(std::int64_t count) noexcept { dropped_ += count; }
+
+ private:
+  void wake() noexcept;
+  void due_in(Duration delay) noexcept;
+  void make_store();
+  Result<std::size_t> ask(std::span<Delivery> out, const ReceiveOptions& options);
+  Result<std::size_t> read_at_once(std::span<Delivery> out, bool renewed);
+  Result<std::size_t> look(std::span<Delivery> out, bool renewed);
+  void send_back(const std::vector<Taken>& taken);
+  Result<void> find_lost();
+  [[nodiscard]] bool look_is_due();
+  [[nodiscard]] SteadyTime next_look();
+  std::size_t hand_out(std::vector<Taken>&& taken, std::span<Delivery> out, bool renewed);
+  [[nodiscard]] std::size_t room(const ReceiveOptions& options, std::size_t wanted) const;
+  Result<void> rebuild();
+  std::unexpected<Error> explain(Error error);
+  template <class F>
+  auto guarded(F&& call) -> decltype(call());
+  Result<void> carry_out(std::vector<Outcome>& outcomes);
+  Result<void> ack_some(std::span<const DeliveryTag> tags, std::span<bool> done);
+  Result<void> touch_all(std::span<const DeliveryTag> tags, std::span<bool> done);
+  void leave_to_lease(DeliveryTag tag, const Error& error);
+  [[nodiscard]] std::int64_t now() const { return parts_.clock->now().tick_ms; }
+  [[nodiscard]] Duration lease() const noexcept { return std::min(parts_.policy.ack_timeout, kLongest); }
+  [[nodiscard]] SteadyTime deadline() const;
+  [[nodiscard]] std::unexpected<Error> closed() const;
+  [[nodiscard]] std::unexpected<Error> deleted() const;
+
+  Parts parts_;  // `incarnation` guarded by mutex_, `policy` by configure's promise
+  std::unique_ptr<ChannelStore> store_;
+  detail::Gate gate_;
+  Waker waker_;
+  std::atomic<bool> receiving_{true};
+  std::atomic<bool> dead_{false};
+  std::atomic<bool> look_{true};                        // there is something to look for
+  std::atomic<std::int64_t> next_due_{Held::kForever};  // tick at which a delayed message is due
+  std::atomic<bool> maybe_lost_{false};                 // entries may have been handed out that did not arrive
+  std::atomic<bool> long_leases_{false};
+  std::atomic<std::int64_t> dropped_{0};
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::uint64_t wakes_ = 0;
+  bool asking_ = false;      // somebody asks the server, and waits
+  bool searching_ = false;   // for entries that did not arrive: nobody else may read meanwhile
+  std::size_t reading_ = 0;  // calls that read without being the one who asks
+  HeldTable held_;
+  std::int64_t kept_alive_at_ = 0;
+
+  // Of who is asking.
+  Reader reader_;
+  std::string cursor_ = "0-0";
+  std::int64_t next_upkeep_ = 0;
+  std::vector<Ended> lost_;
+
+  std::shared_ptr<void> on_jump_;  // last: ends before what it wakes
+};
+
+}  // namespace lrpc::queue::redis

@@ -1,0 +1,73 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "redis/reader.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace lrpc::queue::redis {
+namespace {
+
+/// The server ends a wait by itself; only when it does not, we do.
+constexpr Duration kGrace{20};
+/// A wait is renewed after this time, so that a consumer shows that it lives, and that its connection does.
+constexpr Duration kLongestWait = std::chrono::seconds(5);
+
+SteadyTime in(Duration time) { return std::chrono::steady_clock::now() + time; }
+
+}  // namespace
+
+Result<void> Reader::connect(Route& route, SteadyTime deadline) {
+  auto connection = route.own_connection(deadline);
+  if (!connection) return std::unexpected(std::move(connection.error()));
+  Pipeline command;
+  command.add({"CLIENT", "ID"});
+  auto replies = (*connection)->call(command, in(route.usual_time()));
+  if (!replies) return std::unexpected(std::move(replies.error()));
+  const Reply& reply = replies->front();
+  if (reply.is_error()) return std::unexpected(error_of(reply.text(), "CLIENT ID", route.where()));
+  client_id_ = reply.number().value_or(0);
+  connection_ = std::move(*connection);
+  return {};
+}
+
+void Reader::unblock(Route& route) {
+  Pipeline command;
+  command.begin(3).arg("CLIENT").arg("UNBLOCK").arg(client_id_);
+  // Where this fails the wait below ends by read_timeout.
+  static_cast<void>(route.call(command, in(route.usual_time()), Repeat::safe));
+}
+
+Result<std::vector<Taken>> Reader::wait(const ChannelStore& store, std::size_t most, SteadyTime deadline,
+                                        const Waker& waker) {
+  Route& route = *store.route();
+  if (connection_ == nullptr || !connection_->usable()) {
+    if (auto ok = connect(route, deadline); !ok) return std::unexpected(std::move(ok.error()));
+  }
+  const auto now = std::chrono::steady_clock::now();
+  // Rounded up: the server waits for whole milliseconds, and for ever with 0.
+  const Duration time = deadline <= now + kLongestWait ? std::chrono::ceil<Duration>(deadline - now) : kLongestWait;
+  Connection::Call call;
+  connection_->post(call, store.read_command(most, std::max(time, Duration(1))));
+  if (!connection_->await(call, in(time + kGrace), waker.fd())) {
+    unblock(route);
+    if (!connection_->await(call, in(route.usual_time()), -1)) {
+      // The call must not outlive this function.
+      connection_->abort();
+      connection_->await(call, SteadyTime::max(), -1);
+    }
+  }
+  if (call.error) {
+    connection_.reset();
+    return std::unexpected(std::move(*call.error));
+  }
+  const Reply& reply = call.replies.front();
+  if (reply.is_error() && !reply.text().starts_with("NOGROUP")) {
+    // A failover, perhaps: not this server's any more.
+    connection_.reset();
+    // The stream went away meanwhile, or the server became a replica; the next look finds out.
+    if (reply.text().starts_with("UNBLOCKED")) return std::vector<Taken>();
+  }
+  return store.read_result(reply);
+}
+
+}  // namespace lrpc::queue::redis

@@ -1,0 +1,37 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <lrpc/queue/clock.hpp>
+
+#include "server.hpp"
+
+namespace lrpc::queue::redis {
+
+/// The wall clock of servers that are started with `launcher`: it stands still unless moved.
+class ServerClock {
+ public:
+  ServerClock();
+  ServerClock(const ServerClock&) = delete;
+  ServerClock& operator=(const ServerClock&) = delete;
+  ~ServerClock();
+
+  /// The words before a server's command line.
+  [[nodiscard]] std::vector<std::string> launcher() const;
+  void set(std::int64_t wall_ms) noexcept;
+  /// Takes a clock's time, and moves with it from now on. A change of its wall clock alone is one of that machine's.
+  void follow(const std::shared_ptr<Clock>& clock);
+
+ private:
+  TemporaryFolder folder_;
+  std::int64_t* time_ = nullptr;  // shared with the servers
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<void>> followed_;  // guarded by mutex_
+};
+
+}  // namespace lrpc::queue::redis
