@@ -112,7 +112,7 @@ int run_sub(const SubOptions& options, Session& session) {
                                   .on_tick = {},
                                   .tick = std::nullopt});
   if (const Result<void> started = sink->start(); !started) return session.report(started.error());
-  static_cast<void>(state.wait_stop(options.idle_exit));
+  if (!state.wait_stop(options.idle_exit)) state.stop();
   const bool drained = sink->finish();
   if (const Result<void> closed = remote->queue.close(); !closed) state.note_error(closed.error().message);
   if (session.globals.verbose) session.console.line(summary(state, session.globals.json));
