@@ -21,14 +21,19 @@ constexpr const char* kFooter =
     "Examples:\n"
     "  seq 100 | lrpc-queue pipe --exec './resize.sh' --concurrency 8 --dead-letters failed.jsonl\n"
     "  lrpc-queue pipe jobs.jsonl --exec 'curl -sf -d @- http://localhost:8080/' --max-retries 3 --retry-delay 5s\n"
+    "  lrpc-queue sub orders billing --exec './bill.sh' --redis localhost:6379\n"
+    "  lrpc-queue pub orders '{\"id\":1}' --redis localhost:6379\n"
+    "  lrpc-queue stats orders --redis localhost:6379\n"
     "  lrpc-queue bench --messages 100000\n"
     "  lrpc-queue config check queue.yaml\n"
     "  lrpc-queue pipe --help";
 
-int print(Session& session, const std::string& text) {
-  const auto written = lrpc::queue::cli::write_output(text);
-  return written ? lrpc::queue::cli::kExitOk : session.report(written.error());
-}
+constexpr void (*kCommands[])(CLI::App&, Session&) = {
+    lrpc::queue::cli::add_pipe,  lrpc::queue::cli::add_pub,    lrpc::queue::cli::add_sub,
+    lrpc::queue::cli::add_tail,  lrpc::queue::cli::add_topics, lrpc::queue::cli::add_channels,
+    lrpc::queue::cli::add_stats, lrpc::queue::cli::add_depth,  lrpc::queue::cli::add_dlq,
+    lrpc::queue::cli::add_drain, lrpc::queue::cli::add_rm,     lrpc::queue::cli::add_doctor,
+    lrpc::queue::cli::add_bench, lrpc::queue::cli::add_config};
 
 int run(int argc, char** argv) {
   Session session;
@@ -38,16 +43,14 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", fmt::format("lrpc-queue {}", lrpc::queue::version()), "Print the version and exit");
   lrpc::queue::cli::add_global_options(app, session.globals);
-  lrpc::queue::cli::add_pipe(app, session);
-  lrpc::queue::cli::add_bench(app, session);
-  lrpc::queue::cli::add_config(app, session);
+  for (const auto add : kCommands) add(app, session);
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    return print(session, app.help());
+    return session.print(app.help());
   } catch (const CLI::CallForVersion& version) {
-    return print(session, fmt::format("{}\n", version.what()));
+    return session.print(fmt::format("{}\n", version.what()));
   } catch (const CLI::ParseError& error) {
     // A mistyped command is also a missing one; only its name helps.
     const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);

@@ -10,7 +10,7 @@
 
 #include "bench/bench_shapes.hpp"
 #include "commands/commands.hpp"
-#include "shared/raw_json.hpp"
+#include "shared/raw_body.hpp"
 
 namespace lrpc::queue::cli {
 

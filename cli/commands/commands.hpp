@@ -12,6 +12,17 @@
 namespace lrpc::queue::cli {
 
 void add_pipe(CLI::App& app, Session& session);
+void add_pub(CLI::App& app, Session& session);
+void add_sub(CLI::App& app, Session& session);
+void add_tail(CLI::App& app, Session& session);
+void add_topics(CLI::App& app, Session& session);
+void add_channels(CLI::App& app, Session& session);
+void add_stats(CLI::App& app, Session& session);
+void add_depth(CLI::App& app, Session& session);
+void add_dlq(CLI::App& app, Session& session);
+void add_drain(CLI::App& app, Session& session);
+void add_rm(CLI::App& app, Session& session);
+void add_doctor(CLI::App& app, Session& session);
 void add_bench(CLI::App& app, Session& session);
 void add_config(CLI::App& app, Session& session);
 

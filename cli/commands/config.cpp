@@ -5,7 +5,7 @@
 #include <string>
 
 #include "commands/commands.hpp"
-#include "shared/raw_json.hpp"
+#include "shared/raw_body.hpp"
 
 namespace lrpc::queue::cli {
 

@@ -1,10 +1,8 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
-#include <limits>
 #include <memory>
 
 #include "commands/commands.hpp"
 #include "pipe/pipe_run.hpp"
-#include "shared/durations.hpp"
 
 namespace lrpc::queue::cli {
 
@@ -46,23 +44,7 @@ void add_pipe(CLI::App& app, Session& session) {
   command->footer(kFooter);
   command->add_option("FILE", options->files, "Files of bodies, one a line")->type_name("");
   command->add_flag("--text", options->as_text, "Take every line as text, JSON or not");
-  CLI::Option* exec =
-      command->add_option("--exec", options->exec, "Handle each body with this command")->type_name("CMD");
-  command->add_option("--concurrency", options->concurrency, "Commands at once (default: max_in_flight, 10)")
-      ->check(CLI::Range(1, 10'000))
-      ->type_name("N")
-      ->needs(exec);
-  command->add_option("--max-retries", options->max_retries, "Retries of a body; 0 none, -1 unlimited (default 5)")
-      ->check(CLI::Range(-1, std::numeric_limits<int>::max()).description("INT >= -1"))
-      ->type_name("N")
-      ->needs(exec);
-  add_duration(*command, "--retry-delay", options->retry_delay, "Wait before a retry (default 1s)")->needs(exec);
-  add_duration(*command, "--ack-timeout", options->ack_timeout,
-               "Lease of a body; renewed while its command runs (default 30s)")
-      ->needs(exec);
-  add_duration(*command, "--handler-timeout", options->handler_timeout,
-               "End a command that runs longer, and retry (default 0 = off)")
-      ->needs(exec);
+  CLI::Option* exec = add_handler_options(*command, options->handler, WithoutExec::nothing_allowed);
   command->add_option("--dead-letters", options->dead_letters, "Append what is given up to this file, as JSON lines")
       ->type_name("FILE")
       ->needs(exec);

@@ -2,37 +2,17 @@
 #include "pipe/dead_letter_file.hpp"
 
 #include <fcntl.h>
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <system_error>
 #include <utility>
 
 #include "shared/console.hpp"
-#include "shared/raw_json.hpp"
 
 namespace lrpc::queue::cli {
-
-namespace {
-
-std::string rfc3339(TimePoint instant) {
-  const auto ms = std::chrono::floor<std::chrono::milliseconds>(instant);
-  const auto s = std::chrono::floor<std::chrono::seconds>(ms);
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(s), (ms - s).count());
-}
-
-}  // namespace
-
-std::string to_json_line(const DeadLetterRecord& record) {
-  return fmt::format(
-      "{{\"id\":{},\"body\":{},\"attempts\":{},\"reason\":{},\"error\":{},\"first_at\":\"{}\",\"last_at\":\"{}\"}}\n",
-      json_quoted(record.id), record.json_body, record.attempts, json_quoted(record.reason), json_quoted(record.error),
-      rfc3339(record.first_at), rfc3339(record.last_at));
-}
 
 Result<DeadLetterFile> DeadLetterFile::open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);

@@ -6,23 +6,8 @@
 #include <string_view>
 
 #include <lrpc/queue/error.hpp>
-#include <lrpc/queue/types.hpp>
 
 namespace lrpc::queue::cli {
-
-/// A message given up.
-struct DeadLetterRecord {
-  std::string id{};
-  std::string_view json_body{};  ///< JSON text.
-  int attempts = 0;
-  std::string_view reason{};
-  std::string_view error{};
-  TimePoint first_at{};
-  TimePoint last_at{};
-};
-
-/// The record as one line of JSON, newline included. Instants are RFC 3339 in UTC with milliseconds.
-[[nodiscard]] std::string to_json_line(const DeadLetterRecord& record);
 
 /// Appends dead letters to a file, each at once. Thread-safe.
 class DeadLetterFile {

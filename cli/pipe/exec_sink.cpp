@@ -12,50 +12,41 @@
 namespace lrpc::queue::cli {
 
 Result<void> ExecSink::start() {
-  auto subscribed = channel_.subscribe([this](Message<RawJson>& message) {
-    state_.running.fetch_add(1);
+  auto subscribed = channel_.subscribe([this](Message<RawBody>& message) {
+    state_.begin_message();
     handle(message);
-    state_.running.fetch_sub(1);
-    state_.running.notify_all();
+    state_.end_message();
   });
   if (!subscribed) return std::unexpected(std::move(subscribed.error()));
   subscription_ = std::move(*subscribed);
   return {};
 }
 
-void ExecSink::finish() {
-  if (!subscription_->stop()) {
-    // close_timeout is over: commands that still run are ended, and their messages count as not handled.
-    killed_ = true;
-    children_.kill_all();
-  }
-  for (auto running = state_.running.load(); running != 0; running = state_.running.load()) {
-    state_.running.wait(running);
-  }
+bool ExecSink::finish() {
+  const bool drained = handler_.finish(*subscription_);
   record_what_the_queue_gave_up();
+  return drained;
 }
 
-void ExecSink::handle(const Message<RawJson>& message) {
+void ExecSink::handle(const Message<RawBody>& message) {
   if (state_.stop_token().stop_requested()) return put_back(message);
   if (expired(message)) return give_up(message, DeadReason::expired, "message_ttl is over");
-  const Result<Verdict> verdict = command_.run(message);
-  if (!verdict) return could_not_start(message, verdict.error());
-  if (verdict->kind == Verdict::Kind::ack) {
-    // A failed ack: the lease ran out (the process was suspended), and the message is handed out again.
-    if (!channel_.ack(message)) return;
-    state_.handled.fetch_add(1);
-    state_.flow().leave(std::ssize(message.body().json));
-    return;
+  const Verdict verdict = handler_.handle(message);
+  switch (verdict.kind) {
+    case Verdict::Kind::ack:
+      // A failed ack: the lease ran out (the process was suspended), and the message is handed out again.
+      if (!channel_.ack(message)) return;
+      state_.handled.fetch_add(1);
+      return state_.flow().leave(std::ssize(message.body().bytes));
+    case Verdict::Kind::put_back:
+      return put_back(message);
+    case Verdict::Kind::retry:
+    case Verdict::Kind::reject:
+      return fail_delivery(message, {.reject = verdict.kind == Verdict::Kind::reject}, verdict.error);
   }
-  if (killed_) return put_back(message);
-  if (output_lost()) {  // most likely why the command failed, and so will all others
-    state_.stop_for_lost_output();
-    return put_back(message);
-  }
-  fail_delivery(message, {.reject = verdict->kind == Verdict::Kind::reject}, verdict->error);
 }
 
-void ExecSink::fail_delivery(const Message<RawJson>& message, const Failure& failure, const std::string& error) {
+void ExecSink::fail_delivery(const Message<RawBody>& message, const Failure& failure, const std::string& error) {
   constexpr double no_jitter = 0;  // the action does not depend on it, and the queue computes the delay
   const Decision decision = decide_failure(settings_.policy, message.attempts(), failure, no_jitter);
   const bool retry = decision.action == Decision::Action::retry;
@@ -67,9 +58,9 @@ void ExecSink::fail_delivery(const Message<RawJson>& message, const Failure& fai
   if (channel_.nack(message, {.reason = error})) state_.retried.fetch_add(1);
 }
 
-void ExecSink::give_up(const Message<RawJson>& message, DeadReason reason, std::string_view error) {
+void ExecSink::give_up(const Message<RawBody>& message, DeadReason reason, std::string_view error) {
   const bool recorded = record({.id = message.id(),
-                                .json_body = message.body().json,
+                                .body = message.body().bytes,
                                 .attempts = message.attempts(),
                                 .reason = to_string(reason),
                                 .error = error,
@@ -78,24 +69,15 @@ void ExecSink::give_up(const Message<RawJson>& message, DeadReason reason, std::
   if (!recorded) return put_back(message);
   if (!channel_.ack(message)) return;
   state_.dead.fetch_add(1);
-  state_.flow().leave(std::ssize(message.body().json));
+  state_.flow().leave(std::ssize(message.body().bytes));
 }
 
-void ExecSink::put_back(const Message<RawJson>& message) {
+void ExecSink::put_back(const Message<RawBody>& message) {
   // Should that fail, the lease ends it: either way the message stays in the channel and counts as not handled.
   static_cast<void>(channel_.nack(message, {.skip_attempts = true}));
 }
 
-void ExecSink::could_not_start(const Message<RawJson>& message, const Error& error) {
-  if (!error.retryable) {
-    if (!killed_) state_.stop_for_error(error.message);
-  } else if (!shortage_told_.exchange(true)) {
-    state_.console().error(fmt::format("{}: trying again (fewer --concurrency may help)", error.message));
-  }
-  put_back(message);
-}
-
-bool ExecSink::expired(const Message<RawJson>& message) const {
+bool ExecSink::expired(const Message<RawBody>& message) const {
   const auto enqueued_ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(message.enqueued_at().time_since_epoch()).count();
   const std::int64_t expires_at = expiry_after(enqueued_ms, settings_.message_ttl);
@@ -118,15 +100,9 @@ void ExecSink::record_what_the_queue_gave_up() {
   do {
     auto page = channel_.dead_letters(1'000, cursor);
     if (!page) return state_.stop_for_error(page.error().message);
-    for (const auto& letter : page->items) {
+    for (const DeadLetter<RawBody>& letter : page->items) {
       state_.dead.fetch_add(1);
-      static_cast<void>(record({.id = letter.id,
-                                .json_body = letter.message ? std::string_view(letter.message->body().json) : "null",
-                                .attempts = letter.attempts,
-                                .reason = letter.reason,
-                                .error = letter.error,
-                                .first_at = letter.first_at,
-                                .last_at = letter.last_at}));
+      static_cast<void>(record(record_of(letter)));
     }
     cursor = std::move(page->cursor);
   } while (!cursor.empty());

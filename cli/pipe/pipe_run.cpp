@@ -15,8 +15,8 @@
 #include <lrpc/queue/queue.hpp>
 
 #include "pipe/exec_sink.hpp"
-#include "pipe/print_sink.hpp"
 #include "shared/line_reader.hpp"
+#include "shared/print_sink.hpp"
 #include "shared/watcher.hpp"
 
 namespace lrpc::queue::cli {
@@ -50,20 +50,11 @@ class GaveUp final : public Observer {
   std::atomic<Flow*> flow_{nullptr};
 };
 
-template <class T>
-void override_with(std::optional<T>& setting, const std::optional<T>& option) {
-  if (option) setting = option;
-}
-
 Result<Plan> make_plan(const PipeOptions& options, Session& session) {
   Result<Config> loaded = load_config(session.globals, session.console);
   if (!loaded) return std::unexpected(std::move(loaded.error()));
   Config& config = *loaded;
-  override_with(config.max_in_flight, options.concurrency);
-  override_with(config.max_retries, options.max_retries);
-  override_with(config.retry_delay, options.retry_delay);
-  override_with(config.ack_timeout, options.ack_timeout);
-  override_with(config.handler_timeout, options.handler_timeout);
+  options.handler.apply(config);
   if (Result<void> valid = validate_for_open(config); !valid) return std::unexpected(std::move(valid.error()));
   if (config.overflow == Overflow::drop_oldest) {
     return fail(ErrorCode::invalid_config,
@@ -78,17 +69,17 @@ Result<Plan> make_plan(const PipeOptions& options, Session& session) {
   plan.config.dead_letter = true;
   plan.config.dead_letter_limit = std::numeric_limits<std::int64_t>::max();
   // Who reads our output may stall for long; that is no reason to print a body twice.
-  if (!options.exec) plan.config.ack_timeout = kForever;
+  if (!options.handler.exec) plan.config.ack_timeout = kForever;
   return plan;
 }
 
 /// Publishes one line, waiting while the queue is full.
-Result<void> publish(Topic<RawJson>& topic, std::string_view line, bool as_text, PipeState& state) {
+Result<void> publish(Topic<RawBody>& topic, std::string_view line, bool as_text, PipeState& state) {
   Flow& flow = state.flow();
   while (true) {
-    Result<RawJson> body = body_from_line(line, as_text);
+    Result<RawBody> body = body_from_line(line, as_text);
     if (!body) return std::unexpected(std::move(body.error()));
-    const std::int64_t size = std::ssize(body->json);
+    const std::int64_t size = std::ssize(body->bytes);
     if (!flow.enter(size)) return {};
     const std::uint64_t seen = flow.left();
     const Result<std::string> id = topic.pub(std::move(*body));
@@ -103,13 +94,14 @@ Result<void> publish(Topic<RawJson>& topic, std::string_view line, bool as_text,
 }
 
 /// Reads and publishes until the input ends or a stop is asked for.
-void read_all(LineReader& reader, Topic<RawJson>& topic, bool as_text, std::int64_t max_body_size, PipeState& state) {
+void read_all(LineReader& reader, Topic<RawBody>& topic, bool as_text, std::int64_t max_body_size, PipeState& state) {
   while (true) {
     const Result<LineReader::Line> line = reader.next();
     if (!line) return state.note_error(line.error().message);  // what was read is still handled
     switch (line->status) {
       case LineReader::Status::end:
       case LineReader::Status::stopped:
+      case LineReader::Status::waiting:  // not of a call that waits
         return;
       case LineReader::Status::too_long:
         state.note_error(fmt::format("{}: not published: {} bytes are more than max_body_size {}", reader.location(),
@@ -129,32 +121,6 @@ void read_all(LineReader& reader, Topic<RawJson>& topic, bool as_text, std::int6
 
 }  // namespace
 
-bool PipeState::stop_for_signal(int signal) {
-  int none = 0;
-  const bool first = signal_.compare_exchange_strong(none, signal);
-  if (first) stop_.request_stop();
-  return first;
-}
-
-void PipeState::stop_for_error(std::string_view text) {
-  note_error(text);
-  stop_.request_stop();
-}
-
-void PipeState::stop_for_lost_output() {
-  if (!output_lost_.exchange(true)) stop_for_error("nobody reads standard output any more");
-}
-
-void PipeState::note_error(std::string_view text) {
-  failed_ = true;
-  console_.error(text);
-}
-
-int PipeState::exit_code() const noexcept {
-  if (signal_ != 0) return kExitSignal + signal_;
-  return failed_ ? kExitError : kExitOk;
-}
-
 double PipeState::rate() const {
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin_;
   return seconds.count() > 0 ? static_cast<double>(handled + dead) / seconds.count() : 0;
@@ -169,7 +135,7 @@ std::string PipeState::summary(bool json) const {
                      retried.load(), dead.load(), rate());
 }
 
-std::string PipeState::progress() const { return fmt::format("{}, {} running", summary(false), running.load()); }
+std::string PipeState::progress() const { return fmt::format("{}, {} running", summary(false), running()); }
 
 int run_pipe(const PipeOptions& options, Session& session) {
   const WatchedSignals signals;
@@ -184,7 +150,7 @@ int run_pipe(const PipeOptions& options, Session& session) {
   gave_up->set(&state.flow());
   Result<Queue> queue = Queue::open(plan->config);
   if (!queue) return session.report(queue.error());
-  auto topic = queue->topic<RawJson>(kName);
+  auto topic = queue->topic<RawBody>(kName);
   if (!topic) return session.report(topic.error());
   auto channel = topic->get_or_add_channel(kName);
   if (!channel) return session.report(channel.error());
@@ -199,36 +165,37 @@ int run_pipe(const PipeOptions& options, Session& session) {
   }
 
   ChildProcesses children(signals.original_mask());
-  std::unique_ptr<PipeSink> sink;
-  if (options.exec) {
+  std::unique_ptr<Sink> sink;
+  if (options.handler.exec) {
     sink = std::make_unique<ExecSink>(
         *channel,
         ExecSink::Settings{.policy = policy, .message_ttl = plan->message_ttl, .verbose = session.globals.verbose},
-        HandlerCommand(children, *options.exec, kName, plan->handler_timeout), children, std::move(dead_letters),
-        state);
+        HandlerCommand(children, *options.handler.exec, kName, plan->handler_timeout), children,
+        std::move(dead_letters), state);
   } else {
-    sink = std::make_unique<PrintSink>(*channel, state);
+    sink = std::make_unique<PrintSink>(
+        *channel, PrintSink::Settings{}, state,
+        [&state](const Message<RawBody>& printed) { state.flow().leave(std::ssize(printed.body().bytes)); });
   }
 
-  const Watcher watcher(
-      signals, {.on_signal =
-                    [&](int signal) {
-                      if (state.stop_for_signal(signal)) {
-                        session.console.error(
-                            fmt::format("stopping, {} running; a second signal stops at once", state.running.load()));
-                        return;
-                      }
-                      sink->kill();
-                      session.console.line(state.summary(session.globals.json));
-                      ::_exit(state.exit_code());
-                    },
-                .on_output_lost = [&] { state.stop_for_lost_output(); },
-                .on_tick = [&] { session.console.progress(state.progress()); },
-                .tick = session.console.terminal() ? std::optional(kTick) : std::nullopt});
+  const Watcher watcher(signals, {.on_signal =
+                                      [&](int signal) {
+                                        if (state.stop_for_signal(signal)) {
+                                          session.console.error(fmt::format(
+                                              "stopping, {} running; a second signal stops at once", state.running()));
+                                          return;
+                                        }
+                                        sink->kill();
+                                        session.console.line(state.summary(session.globals.json));
+                                        ::_exit(state.exit_code());
+                                      },
+                                  .on_output_lost = [&] { state.stop_for_lost_output(); },
+                                  .on_tick = [&] { session.console.progress(state.progress()); },
+                                  .tick = session.console.terminal() ? std::optional(kTick) : std::nullopt});
   if (const Result<void> started = sink->start(); !started) return session.report(started.error());
   read_all(reader, *topic, options.as_text, topic_policy.max_body_size, state);
   state.flow().wait_empty();
-  sink->finish();
+  static_cast<void>(sink->finish());
   if (const std::int64_t left = state.flow().inside(); left > 0) {
     session.console.error(fmt::format("{} read but not handled", left));
   }

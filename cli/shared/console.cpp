@@ -60,6 +60,12 @@ void Console::line(std::string_view text) {
   static_cast<void>(write_all(STDERR_FILENO, fmt::format("{}\n", text), "standard error"));
 }
 
+void Console::prompt(std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  clear_locked();
+  static_cast<void>(write_all(STDERR_FILENO, text, "standard error"));
+}
+
 void Console::progress(std::string_view text) {
   if (!terminal_) return;
   const std::lock_guard lock(mutex_);

@@ -35,6 +35,8 @@ class Console {
   void error(std::string_view text);
   /// Prints the text as it is, as one line.
   void line(std::string_view text);
+  /// Prints the text without ending the line, for an answer to follow.
+  void prompt(std::string_view text);
   /// Replaces the progress line; does nothing unless stderr is a terminal. An empty text removes the line.
   void progress(std::string_view text);
 

@@ -27,10 +27,47 @@ std::string_view name_of(LogLevel level) noexcept {
   return "log";
 }
 
-Result<void> require_storage(const Config& config, StorageType wanted, std::string_view option) {
-  if (config.storage_type == wanted) return {};
-  return fail(ErrorCode::invalid_argument, fmt::format("{} has no effect on storage \"{}\"; add --storage {}", option,
-                                                       to_string(config.storage_type), to_string(wanted)));
+/// The back end that the options name: by itself, or by an address that only one has a use for.
+Result<StorageType> chosen_storage(const GlobalOptions& options, StorageType configured) {
+  if (options.redis && !options.brokers.empty()) {
+    return fail(ErrorCode::invalid_argument, "--redis and --brokers name two back ends; leave one out");
+  }
+  StorageType chosen = configured;
+  if (options.redis) chosen = StorageType::redis;
+  if (!options.brokers.empty()) chosen = StorageType::kafka;
+  if (!options.storage) return chosen;
+  const bool by_address = options.redis || !options.brokers.empty();
+  if (by_address && options.storage != to_string(chosen)) {
+    return fail(ErrorCode::invalid_argument, fmt::format("{} has no effect on --storage {}",
+                                                         options.redis ? "--redis" : "--brokers", *options.storage));
+  }
+  for (const StorageType type : {StorageType::memory, StorageType::redis, StorageType::kafka}) {
+    if (options.storage == to_string(type)) chosen = type;
+  }
+  return chosen;
+}
+
+/// Lays the options over `config`, whose storage type is chosen.
+Result<void> apply_options(const GlobalOptions& options, Config& config) {
+  if (options.redis) {
+    const bool is_url = options.redis->find("://") != std::string::npos;
+    (is_url ? config.redis_config.url : config.redis_config.addr) = *options.redis;
+    if (!is_url) config.redis_config.url.clear();  // a URL of the file would win over the address
+  }
+  if (!options.brokers.empty()) config.kafka_config.brokers = options.brokers;
+  if (!options.prefix) return {};
+  switch (config.storage_type) {
+    case StorageType::redis:
+      config.redis_config.key_prefix = *options.prefix;
+      return {};
+    case StorageType::kafka:
+      config.kafka_config.topic_prefix = *options.prefix;
+      return {};
+    case StorageType::memory:
+      break;
+  }
+  return fail(ErrorCode::invalid_argument,
+              "--prefix has no effect on storage \"memory\"; add --redis, --brokers or --storage");
 }
 
 }  // namespace
@@ -43,10 +80,10 @@ void add_global_options(CLI::App& app, GlobalOptions& options) {
       ->check(CLI::IsMember({"memory", "redis", "kafka"}))
       ->type_name("NAME")
       ->group(kGroup);
-  app.add_option("--redis", options.redis, "Redis: HOST:PORT, a socket path or a redis:// URL")
+  app.add_option("--redis", options.redis, "Use Redis at HOST:PORT, a socket path or a redis:// URL")
       ->type_name("ADDRESS")
       ->group(kGroup);
-  app.add_option("--brokers", options.brokers, "Kafka brokers: HOST:PORT,...")
+  app.add_option("--brokers", options.brokers, "Use Kafka by these brokers: HOST:PORT,...")
       ->delimiter(',')
       ->type_name("LIST")
       ->allow_extra_args(false)
@@ -72,36 +109,12 @@ Result<Config> load_config(const GlobalOptions& options, Console& console) {
   if (loaded) loaded = Config::from_env(std::move(*loaded));
   if (!loaded) return loaded;
   Config& config = *loaded;
-
-  for (const StorageType type : {StorageType::memory, StorageType::redis, StorageType::kafka}) {
-    if (options.storage == to_string(type)) config.storage_type = type;
+  const Result<StorageType> storage = chosen_storage(options, config.storage_type);
+  if (!storage) return std::unexpected(storage.error());
+  config.storage_type = *storage;
+  if (Result<void> applied = apply_options(options, config); !applied) {
+    return std::unexpected(std::move(applied.error()));
   }
-  Result<void> fits;
-  if (options.redis) {
-    fits = require_storage(config, StorageType::redis, "--redis");
-    const bool is_url = options.redis->find("://") != std::string::npos;
-    (is_url ? config.redis_config.url : config.redis_config.addr) = *options.redis;
-    if (!is_url) config.redis_config.url.clear();  // a URL of the file would win over the address
-  }
-  if (fits && !options.brokers.empty()) {
-    fits = require_storage(config, StorageType::kafka, "--brokers");
-    config.kafka_config.brokers = options.brokers;
-  }
-  if (fits && options.prefix) {
-    switch (config.storage_type) {
-      case StorageType::redis:
-        config.redis_config.key_prefix = *options.prefix;
-        break;
-      case StorageType::kafka:
-        config.kafka_config.topic_prefix = *options.prefix;
-        break;
-      case StorageType::memory:
-        fits = fail(ErrorCode::invalid_argument, "--prefix has no effect on storage \"memory\"; add --storage");
-        break;
-    }
-  }
-  if (!fits) return std::unexpected(std::move(fits.error()));
-
   config.logger = [&console, least = options.verbose ? LogLevel::debug : LogLevel::warning](LogLevel level,
                                                                                             std::string_view text) {
     if (level >= least) console.line(fmt::format("lrpc-queue: {}: {}", name_of(level), text));

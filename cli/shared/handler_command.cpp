@@ -12,7 +12,7 @@
 
 namespace lrpc::queue::cli {
 
-Result<Verdict> HandlerCommand::run(const Message<RawJson>& message) const {
+Result<Verdict> HandlerCommand::run(const Message<RawBody>& message) const {
   const std::array<std::string, 5> variables{
       fmt::format("LRPC_MSG_ID={}", message.id()), fmt::format("LRPC_MSG_ATTEMPTS={}", message.attempts()),
       fmt::format("LRPC_MSG_TOPIC={}", topic_), fmt::format("LRPC_MSG_CHANNEL={}", message.channel()),

@@ -9,16 +9,17 @@
 #include <lrpc/queue/types.hpp>
 
 #include "shared/child.hpp"
-#include "shared/raw_json.hpp"
+#include "shared/raw_body.hpp"
 
 namespace lrpc::queue::cli {
 
 /// What a handler command made of a message.
 struct Verdict {
   enum class Kind {
-    ack,     ///< Exit status 0.
-    retry,   ///< Exit status 75 (EX_TEMPFAIL) and every other failure.
-    reject,  ///< Exit status 65 (EX_DATAERR): give the message up.
+    ack,       ///< Exit status 0.
+    retry,     ///< Exit status 75 (EX_TEMPFAIL) and every other failure.
+    reject,    ///< Exit status 65 (EX_DATAERR): give the message up.
+    put_back,  ///< No fault of the message's: leave it in the channel, the attempt not counted.
   };
   Kind kind = Kind::ack;
   std::string error{};  ///< Why not ack, for people.
@@ -33,7 +34,7 @@ class HandlerCommand {
       : children_(children), command_(std::move(command)), topic_(std::move(topic)), timeout_(timeout) {}
 
   /// Runs the command and waits for it. An Error means that it could not be started (see ChildProcesses::run).
-  [[nodiscard]] Result<Verdict> run(const Message<RawJson>& message) const;
+  [[nodiscard]] Result<Verdict> run(const Message<RawBody>& message) const;
 
  private:
   ChildProcesses& children_;

@@ -89,15 +89,16 @@ void LineReader::close_current() noexcept {
   fd_ = -1;
 }
 
-Result<LineReader::Fill> LineReader::fill() {
+Result<LineReader::Fill> LineReader::fill(bool wait) {
   while (true) {
-    std::array<pollfd, 2> wait{
+    std::array<pollfd, 2> waits{
         {{.fd = stop_event_.fd(), .events = POLLIN, .revents = 0}, {.fd = fd_, .events = POLLIN, .revents = 0}}};
-    if (::poll(wait.data(), wait.size(), -1) < 0) {
+    if (::poll(waits.data(), waits.size(), wait ? -1 : 0) < 0) {
       if (errno == EINTR) continue;
       return read_error(name(), errno);
     }
     if (stop_.stop_requested()) return Fill::stopped;
+    if (waits[1].revents == 0) return Fill::nothing;
     const ssize_t got = ::read(fd_, chunk_.data(), chunk_.size());
     if (got < 0) {
       if (errno == EINTR || errno == EAGAIN) continue;
@@ -109,9 +110,12 @@ Result<LineReader::Fill> LineReader::fill() {
   }
 }
 
-Result<LineReader::Line> LineReader::next() {
-  partial_.clear();
-  partial_size_ = 0;
+Result<LineReader::Line> LineReader::next(bool wait) {
+  if (!line_begun_) {
+    partial_.clear();
+    partial_size_ = 0;
+  }
+  line_begun_ = false;
   while (true) {
     if (stop_.stop_requested()) return Line{.status = Status::stopped};
     if (fd_ < 0) {
@@ -119,9 +123,13 @@ Result<LineReader::Line> LineReader::next() {
       if (Result<void> opened = open_next(); !opened) return std::unexpected(std::move(opened.error()));
     }
     if (chunk_begin_ == chunk_end_) {
-      Result<Fill> filled = fill();
+      Result<Fill> filled = fill(wait);
       if (!filled) return std::unexpected(std::move(filled.error()));
       if (*filled == Fill::stopped) return Line{.status = Status::stopped};
+      if (*filled == Fill::nothing) {
+        line_begun_ = true;
+        return Line{.status = Status::waiting};
+      }
       if (*filled == Fill::end_of_file) {
         close_current();
         if (partial_size_ == 0) continue;

@@ -34,6 +34,7 @@ class LineReader {
   enum class Status {
     line,      ///< `text` holds a line.
     too_long,  ///< A line of more than `max_line` bytes was passed over; `text` is empty.
+    waiting,   ///< Only of `next_ready`: no whole line is there yet.
     end,       ///< All files are read.
     stopped    ///< The token was triggered.
   };
@@ -51,16 +52,20 @@ class LineReader {
 
   /// Tells whether all files can be read, before the first is.
   [[nodiscard]] Result<void> check_files() const;
-  [[nodiscard]] Result<Line> next();
+  /// Waits for the next line.
+  [[nodiscard]] Result<Line> next() { return next(/*wait=*/true); }
+  /// The next line if all of it can be read without waiting.
+  [[nodiscard]] Result<Line> next_ready() { return next(/*wait=*/false); }
   /// Where the line just read stands: "FILE:NUMBER".
   [[nodiscard]] std::string location() const;
 
  private:
-  enum class Fill { data, end_of_file, stopped };
+  enum class Fill { data, nothing, end_of_file, stopped };
 
+  [[nodiscard]] Result<Line> next(bool wait);
   [[nodiscard]] Result<void> open_next();
   void close_current() noexcept;
-  [[nodiscard]] Result<Fill> fill();
+  [[nodiscard]] Result<Fill> fill(bool wait);
   [[nodiscard]] const char* name() const noexcept;
 
   std::vector<std::string> files_;
@@ -75,6 +80,7 @@ class LineReader {
   std::vector<char> chunk_;
   std::size_t chunk_begin_ = 0;
   std::size_t chunk_end_ = 0;
+  bool line_begun_ = false;       // partial_ belongs to the line that the next call returns
   std::string partial_;           // the beginning of a line that earlier chunks held
   std::size_t partial_size_ = 0;  // its length; more than partial_.size() when the line is too long to be kept
 };

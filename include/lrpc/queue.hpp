@@ -10,6 +10,7 @@
 #include <lrpc/queue/clock.hpp>
 #include <lrpc/queue/codec.hpp>
 #include <lrpc/queue/config.hpp>
+#include <lrpc/queue/diagnosis.hpp>
 #include <lrpc/queue/error.hpp>
 #include <lrpc/queue/hooks.hpp>
 #include <lrpc/queue/json_codec.hpp>

@@ -76,6 +76,14 @@ class QueueImpl final : public QueueEngine, public std::enable_shared_from_this<
     return result;
   }
 
+  Result<Diagnosis> diagnose() override {
+    if (!open_) return closed();
+    auto result =
+        context_->backend->diagnose(std::chrono::steady_clock::now() + context_->capabilities.publish_timeout);
+    if (!result) return std::unexpected(explain(std::move(result.error())));
+    return result;
+  }
+
   Result<void> close() override {
     std::vector<std::shared_ptr<TopicImpl>> topics;
     bool first = false;

@@ -98,6 +98,17 @@ Result<void> TopicImpl::delete_channel(std::string_view name) {
   return {};
 }
 
+Result<TailPage> TopicImpl::tail(std::string_view channel, std::string_view cursor, std::size_t limit, Duration wait) {
+  if (!is_open()) return closed();
+  if (limit == 0) return fail(ErrorCode::invalid_argument, "tail: limit is 0");
+  if (!channel.empty()) {
+    if (auto ok = validate_name("channel", channel); !ok) return std::unexpected(std::move(ok.error()));
+  }
+  auto page = backend_->tail(std::string(channel), cursor, limit, deadline_after(std::max(wait, Duration(0))));
+  if (!page) return std::unexpected(explain(std::move(page.error())));
+  return page;
+}
+
 std::vector<std::shared_ptr<ChannelImpl>> TopicImpl::all_channels() {
   const std::lock_guard lock(mutex_);
   std::vector<std::shared_ptr<ChannelImpl>> all;

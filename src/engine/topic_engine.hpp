@@ -47,6 +47,7 @@ class TopicImpl final : public TopicEngine, public std::enable_shared_from_this<
   Result<std::shared_ptr<ChannelEngine>> open_channel(std::string_view name, const ChannelConfig* config) override;
   Result<std::vector<std::string>> channels() override;
   Result<void> delete_channel(std::string_view name) override;
+  Result<TailPage> tail(std::string_view channel, std::string_view cursor, std::size_t limit, Duration wait) override;
   Result<void> close() override;
 
   [[nodiscard]] const BodyType& type() const noexcept { return type_; }

@@ -15,6 +15,7 @@
 #include <lrpc/queue/clock.hpp>
 #include <lrpc/queue/config.hpp>
 #include <lrpc/queue/delivery.hpp>
+#include <lrpc/queue/diagnosis.hpp>
 #include <lrpc/queue/envelope.hpp>
 #include <lrpc/queue/error.hpp>
 #include <lrpc/queue/hooks.hpp>
@@ -124,6 +125,13 @@ struct DeadPage {
   std::string cursor{};
 };
 
+/// What `tail` read: messages with the deliveries so far in `attempts` and without a tag, and the cursor of the next
+/// call, which is never empty.
+struct TailPage {
+  std::vector<Delivery> items{};
+  std::string cursor{};
+};
+
 /// One open channel: the consuming side. The engine opens at most one per name and queue at a time.
 class BackendChannel {
  public:
@@ -198,6 +206,14 @@ class BackendTopic {
   [[nodiscard]] virtual Result<std::vector<std::string>> channels() = 0;
   /// Removes a channel and its messages; `channel_not_found` when there is none.
   virtual Result<void> delete_channel(const std::string& name) = 0;
+  /// Reads on without consuming: joins no group and changes nothing. At most `limit` messages after `cursor`: empty =
+  /// what arrives from now on, "0" = from the oldest kept, else as an earlier page gave it (others are
+  /// `invalid_argument`). Waits until `deadline` for at least one; a page without items is no error. `channel`: whose
+  /// copy to read, `channel_not_found` when there is none; a back end that keeps one copy for all reads that, and takes
+  /// an empty name too, which is `invalid_argument` elsewhere. What another program left unreadable has `malformed`
+  /// set.
+  virtual Result<TailPage> tail(const std::string& channel, std::string_view cursor, std::size_t limit,
+                                SteadyTime deadline);
   /// Ends this queue's use of the topic; what is stored stays.
   virtual Result<void> close() = 0;
 };
@@ -217,6 +233,8 @@ class Backend {
   [[nodiscard]] virtual Result<std::vector<std::string>> topics() = 0;
   /// Asks the back end for a sign of life.
   virtual Result<void> ping(SteadyTime deadline) = 0;
+  /// Looks at the server and its settings for what endangers the promises. Changes nothing.
+  virtual Result<Diagnosis> diagnose(SteadyTime deadline);
   /// Releases everything. The engine has closed all topics before.
   virtual Result<void> close() = 0;
 };

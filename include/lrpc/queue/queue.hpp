@@ -9,6 +9,7 @@
 
 #include <lrpc/queue/config.hpp>
 #include <lrpc/queue/detail/engine.hpp>
+#include <lrpc/queue/diagnosis.hpp>
 #include <lrpc/queue/topic.hpp>
 
 namespace lrpc::queue {
@@ -37,6 +38,8 @@ class Queue {
   [[nodiscard]] Result<std::vector<std::string>> topics() { return owner_->engine->topics(); }
   /// Asks the back end for a sign of life.
   [[nodiscard]] Result<void> ping() { return owner_->engine->ping(); }
+  /// Looks at the server and its settings for what endangers the promises. `unsupported` on memory.
+  [[nodiscard]] Result<Diagnosis> diagnose() { return owner_->engine->diagnose(); }
   /// Closes all topics and releases the connection (D20). `timeout` when a handler still runs after close_timeout.
   Result<void> close() { return owner_->engine->close(); }
 

@@ -18,6 +18,13 @@
 
 namespace lrpc::queue {
 
+/// A page of messages that were read without consuming them, oldest first.
+template <class T>
+struct MessagePage {
+  std::vector<Message<T>> items{};  ///< Perhaps none. `attempts()` counts the deliveries so far.
+  std::string cursor{};             ///< Pass it to read on; never empty.
+};
+
 /// Where messages of type T are published. A cheap handle, safe to use from many threads; dropping it closes nothing.
 /// After `close` its calls give topic_closed or queue_closed.
 ///
@@ -131,6 +138,14 @@ class Topic {
   /// Removes a channel with its messages. Open handles of it then give channel_not_found for good.
   [[nodiscard]] Result<void> delete_channel(std::string_view name) { return engine_->delete_channel(name); }
 
+  /// Looks on: reads messages without consuming them, joining nothing. At most `limit` after `cursor`: empty = what
+  /// arrives from now on, "0" = from the oldest kept, else the cursor of the page before. Returns as soon as one is
+  /// there, with no items after `wait`. `channel`: whose copy to read, those in flight or delayed perhaps left out; on
+  /// Kafka the topic itself is read, and the name may be empty. A body that cannot be decoded is passed over: a Topic
+  /// of Bytes shows all. `unsupported` on memory.
+  [[nodiscard]] Result<MessagePage<T>> tail(std::string_view channel, std::string_view cursor, std::size_t limit,
+                                            Duration wait);
+
   /// Closes the topic's channels and ends this Queue's use of the topic (D20).
   Result<void> close() { return engine_->close(); }
 
@@ -141,5 +156,28 @@ class Topic {
 
   std::shared_ptr<detail::TopicEngine> engine_;
 };
+
+template <class T>
+Result<MessagePage<T>> Topic<T>::tail(std::string_view channel, std::string_view cursor, std::size_t limit,
+                                      Duration wait) {
+  return detail::map_result(engine_->tail(channel, cursor, limit, wait), [&](TailPage&& page) {
+    MessagePage<T> result{.items = {}, .cursor = std::move(page.cursor)};
+    const std::string name(channel);
+    for (Delivery& item : page.items) {
+      if (item.malformed) continue;
+      if (item.message->encoded()) {
+        if constexpr (has_codec<T>) {
+          auto decoded = detail::decode_envelope(TypedEnvelope<T>::kType, *item.message);
+          if (!decoded) continue;
+          item.message = std::move(*decoded);
+        } else {
+          continue;  // a topic of such a T opens only where nothing is encoded
+        }
+      }
+      result.items.push_back(detail::MessageAccess<T>::make(std::move(item), name));
+    }
+    return result;
+  });
+}
 
 }  // namespace lrpc::queue

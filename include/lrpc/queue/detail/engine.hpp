@@ -99,6 +99,8 @@ class TopicEngine {
   virtual Result<std::shared_ptr<ChannelEngine>> open_channel(std::string_view name, const ChannelConfig* config) = 0;
   virtual Result<std::vector<std::string>> channels() = 0;
   virtual Result<void> delete_channel(std::string_view name) = 0;
+  virtual Result<TailPage> tail(std::string_view channel, std::string_view cursor, std::size_t limit,
+                                Duration wait) = 0;
   virtual Result<void> close() = 0;
 };
 
@@ -114,6 +116,7 @@ class QueueEngine {
                                                           const BodyType& type) = 0;
   virtual Result<std::vector<std::string>> topics() = 0;
   virtual Result<void> ping() = 0;
+  virtual Result<Diagnosis> diagnose() = 0;
   virtual Result<void> close() = 0;
 };
 
