@@ -188,7 +188,8 @@ Result<std::size_t> RedisChannel::ask(std::span<Delivery> out, const ReceiveOpti
     }
     if (!receiving_ || dead_ || gate_.is_shut() || options.stop.stop_requested()) return 0;
     if (maybe_lost_) {
-      if (auto ok = find_lost(); !ok) return explain(std::move(ok.error()));
+      const std::uint64_t rebuilt = rebuilt_;
+      if (auto ok = find_lost(); !ok) return explain(std::move(ok.error()), rebuilt);
     }
     if (look_is_due()) {
       auto found = look(out, options.renewed);
@@ -197,8 +198,9 @@ Result<std::size_t> RedisChannel::ask(std::span<Delivery> out, const ReceiveOpti
     }
     const bool waits = options.deadline > std::chrono::steady_clock::now();
     if (!waits) return read_at_once(out, options.renewed);
+    const std::uint64_t rebuilt = rebuilt_;
     auto taken = reader_.wait(*store(), out.size(), std::min(options.deadline, next_look()), waker_);
-    if (!taken) return explain(std::move(taken.error()));
+    if (!taken) return explain(std::move(taken.error()), rebuilt);
     if (!receiving_ || gate_.is_shut()) {
       // They came when nobody wanted any more.
       send_back(*taken);
@@ -210,13 +212,15 @@ Result<std::size_t> RedisChannel::ask(std::span<Delivery> out, const ReceiveOpti
 }
 
 Result<std::size_t> RedisChannel::read_at_once(std::span<Delivery> out, bool renewed) {
+  const std::uint64_t rebuilt = rebuilt_;
   auto taken = store()->read(out.size(), deadline());
-  if (!taken) return explain(std::move(taken.error()));
+  if (!taken) return explain(std::move(taken.error()), rebuilt);
   return hand_out(std::move(*taken), out, renewed);
 }
 
 Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
   look_ = false;
+  const std::uint64_t rebuilt = rebuilt_;
   // Before the call: what is due is never seen too late, however long the answer takes.
   const std::int64_t begin = now();
   const bool upkeep = begin >= next_upkeep_;
@@ -236,14 +240,14 @@ Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
   if (!found) {
     look_ = true;
     if (ended.size() > held) maybe_lost_ = true;  // looked for again
-    return explain(std::move(found.error()));
+    return explain(std::move(found.error()), rebuilt);
   }
   if (found->state == Look::State::deleted) {
     dead_ = true;
     return deleted();
   }
   if (found->state == Look::State::gone) {
-    if (auto ok = rebuild(); !ok) return std::unexpected(std::move(ok.error()));
+    if (auto ok = rebuild(rebuilt); !ok) return std::unexpected(std::move(ok.error()));
     return 0;
   }
   next_due_ = found->next_due == Duration::max() ? Held::kForever : begin + found->next_due.count();
@@ -319,7 +323,9 @@ Result<void> RedisChannel::find_lost() {
 }
 
 // The keys went without the mark of a deletion: made anew, read from 0 (D22).
-Result<void> RedisChannel::rebuild() {
+Result<void> RedisChannel::rebuild(std::uint64_t rebuilt) {
+  const std::lock_guard one_at_a_time(rebuild_mutex_);
+  if (rebuilt_ != rebuilt) return {};  // since the call that found them gone
   Incarnation known;
   {
     const std::lock_guard lock(mutex_);
@@ -336,9 +342,8 @@ Result<void> RedisChannel::rebuild() {
                                        ": its keys were gone from Redis and were made anew");
   {
     const std::lock_guard lock(mutex_);
-    // Not where another thread was first: what came since is held.
-    const bool other = fresh->number != parts_.incarnation.number || fresh->born != parts_.incarnation.born;
-    if (other) held_.clear();
+    held_.clear();
+    ++rebuilt_;
     parts_.incarnation = std::move(*fresh);
   }
   look_ = true;
@@ -346,10 +351,10 @@ Result<void> RedisChannel::rebuild() {
 }
 
 // Gives an error its meaning for the channel: keys that are gone are looked after.
-std::unexpected<Error> RedisChannel::explain(Error error) {
+std::unexpected<Error> RedisChannel::explain(Error error, std::uint64_t rebuilt) {
   if (error.code == ErrorCode::outcome_unknown) maybe_lost_ = true;
   if (!is_gone(error)) return std::unexpected(std::move(error));
-  if (auto ok = rebuild(); !ok) return std::unexpected(std::move(ok.error()));
+  if (auto ok = rebuild(rebuilt); !ok) return std::unexpected(std::move(ok.error()));
   return fail(ErrorCode::unavailable, "the keys of channel " + parts_.name + " were gone and were made anew", true);
 }
 
@@ -359,9 +364,10 @@ auto RedisChannel::guarded(F&& call) -> decltype(call()) {
   const auto pass = gate_.enter();
   if (!pass) return closed();
   if (dead_) return deleted();
+  const std::uint64_t rebuilt = rebuilt_;
   auto result = call();
   if (result || !is_gone(result.error())) return result;
-  if (auto ok = rebuild(); !ok) return std::unexpected(std::move(ok.error()));
+  if (auto ok = rebuild(rebuilt); !ok) return std::unexpected(std::move(ok.error()));
   return call();
 }
 

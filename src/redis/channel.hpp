@@ -23,7 +23,7 @@ namespace lrpc::queue::redis {
 
 /// The consuming side of a channel: one consumer of its group. Of the threads that receive one at a time asks the
 /// server, the others wait for their turn.
-/// Lock: `mutex_`, not held while the server is asked.
+/// Locks: `rebuild_mutex_`, then `mutex_`, which is not held while the server is asked.
 class RedisChannel final : public BackendChannel, public Ears, public std::enable_shared_from_this<RedisChannel> {
  public:
   struct Parts {
@@ -85,8 +85,8 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   [[nodiscard]] SteadyTime next_look();
   std::size_t hand_out(std::vector<Taken>&& taken, std::span<Delivery> out, bool renewed);
   [[nodiscard]] std::size_t room(const ReceiveOptions& options, std::size_t wanted) const;
-  Result<void> rebuild();
-  std::unexpected<Error> explain(Error error);
+  Result<void> rebuild(std::uint64_t rebuilt);
+  std::unexpected<Error> explain(Error error, std::uint64_t rebuilt);
   template <class F>
   auto guarded(F&& call) -> decltype(call());
   Result<void> carry_out(std::vector<Outcome>& outcomes);
@@ -117,6 +117,8 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   std::atomic<bool> long_leases_{false};
   std::atomic<std::int64_t> dropped_{0};
 
+  std::mutex rebuild_mutex_;               // before mutex_; held while the keys are made anew
+  std::atomic<std::uint64_t> rebuilt_{0};  // how often they were
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::uint64_t wakes_ = 0;
