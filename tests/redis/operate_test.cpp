@@ -15,10 +15,10 @@ using testing::IsEmpty;
 
 class Tail : public testing::Test {
  protected:
-  TailPage<std::string> tail(std::string_view cursor, std::size_t limit = 10, Duration wait = Duration(0)) {
+  MessagePage<std::string> tail(std::string_view cursor, std::size_t limit = 10, Duration wait = Duration(0)) {
     return must(party_.topic.tail("billing", cursor, limit, wait));
   }
-  static std::vector<std::string> bodies(const TailPage<std::string>& page) {
+  static std::vector<std::string> bodies(const MessagePage<std::string>& page) {
     std::vector<std::string> list;
     for (const auto& message : page.items) list.push_back(message.body());
     return list;
