@@ -131,6 +131,7 @@ TEST(RedisPub, ASignalOrALostReaderEndsIt) {
   process.write("1\n");
   ASSERT_TRUE(process.wait_for_output("\n"));
   process.signal(SIGTERM);
+  EXPECT_FALSE(process.wait_for_output("never")) << "it ends while its stdin is open";
   EXPECT_EQ(process.wait().exit_code, 143);
 
   Process unread(rig.words({"pub", "t"}), {.closed_output = true});
