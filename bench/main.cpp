@@ -27,12 +27,12 @@ namespace lrpc::queue::bench {
 namespace {
 
 std::vector<Group> all_groups(const Scale& scale) {
-  return {single_thread_group(scale), ack_group(scale),  threads_group(scale), fan_out_group(scale),
-          wake_up_group(scale),       idle_group(scale), backlog_group(scale), memory_group(scale),
+  std::vector<Group> groups{single_thread_group(scale), ack_group(scale),  threads_group(scale), fan_out_group(scale),
+                            wake_up_group(scale),       idle_group(scale), backlog_group(scale), memory_group(scale)};
 #if LRPC_QUEUE_WITH_REDIS
-          redis_group(scale),
+  groups.push_back(redis_group(scale));
 #endif
-  };
+  return groups;
 }
 
 /// Runs of an isolated group: it measures memory and idle CPU, which hardly vary.

@@ -127,6 +127,7 @@ void Runner::work(Workers::iterator me) {
       lock.unlock();
       settle_.flush();
       lock.lock();
+      if (settle_.retries()) wake_timekeeper();
     } else if (has_work) {
       Item item = std::move(ready_.front());
       ready_.pop_front();
@@ -175,6 +176,11 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item& item) {
   const bool quick = speed_ == Speed::fast;
   const bool timed = !quick || runs_ % 16 == 0;
   ensure_progress();
+  if (settle_.deferred() && !watching_) {
+    // Should this handler not be quick after all, the timekeeper sends what was noted before.
+    watching_ = true;
+    wake_timekeeper();
+  }
   time_handler();
   lock.unlock();
 
@@ -230,7 +236,10 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item& item) {
     auto after = std::exchange(me.after, nullptr);
     lock.unlock();
     if (back) settle_.settle(std::move(*back));
-    if (after) after();
+    if (after) {
+      settle_.flush_all();  // the channel may end with it, and this handler's ack counts
+      after();
+    }
     after = nullptr;  // what it holds is released without the lock, too, and so is a body
     last = EnvelopePtr{};
     lock.lock();

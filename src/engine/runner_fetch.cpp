@@ -35,8 +35,8 @@ void Runner::fetch(std::unique_lock<std::mutex>& lock) {
   const Instant now = core_->context->clock->coarse();
   const std::size_t kept = got ? core_->admit(std::span(buffer_).first(*got), now) : 0;
   lock.lock();
-  fetching_ = false;
   if (!got) {
+    fetching_ = false;
     fetch_failed(lock, std::move(got.error()));
     return;
   }
@@ -52,8 +52,12 @@ void Runner::fetch(std::unique_lock<std::mutex>& lock) {
     settle_.settle(std::move(back));
     unseen.clear();
     lock.lock();
+    // Only now: who stops waits for it.
+    fetching_ = false;
+    ended_cv_.notify_all();
     return;
   }
+  fetching_ = false;
   for (std::size_t i = 0; i < kept; ++i) enqueue(std::move(buffer_[i]), now);
   if (kept > 0 && core_->context->capabilities.renew_leases && renew_at_tick_ == 0) wake_timekeeper();
 }

@@ -74,6 +74,9 @@ bool Runner::await_stop(SteadyTime deadline) {
     settle_.settle(std::move(back));
     lock.lock();
   }
+  lock.unlock();
+  settle_.flush_all();
+  lock.lock();
   // Outcomes that the back end could not take yet get the rest of the time.
   for (SteadyTime at = settle_.retry_at(); at < deadline; at = settle_.retry_at()) {
     ended_cv_.wait_until(lock, at, [] { return false; });

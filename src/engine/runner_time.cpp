@@ -47,6 +47,7 @@ void Runner::keep_time() {
 void Runner::time_step(std::unique_lock<std::mutex>& lock) {
   const Instant now = core_->context->clock->now();
   release_held(now.tick_ms);
+  const bool noted = watching_ && runs_ == runs_seen_ && settle_.deferred();
   if (watching_) {
     if (stranded()) {
       ensure_helper();
@@ -57,8 +58,9 @@ void Runner::time_step(std::unique_lock<std::mutex>& lock) {
   }
   std::vector<Settlement> expired = expire_handlers(now.tick_ms);
   const bool repeat = settle_.retry_at() <= std::chrono::steady_clock::now();
-  if (!expired.empty() || repeat) {
+  if (!expired.empty() || repeat || noted) {
     lock.unlock();
+    if (noted) settle_.flush();
     settle_.settle(std::move(expired));
     if (repeat) settle_.retry();
     lock.lock();

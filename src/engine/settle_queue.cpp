@@ -94,6 +94,13 @@ void SettleQueue::flush() {
     }
   }
   flushing_ = false;
+  sent_.notify_all();
+}
+
+void SettleQueue::flush_all() {
+  flush();
+  std::unique_lock lock(mutex_);
+  sent_.wait(lock, [this] { return !flushing_; });
 }
 
 // True when there is nothing to repeat.

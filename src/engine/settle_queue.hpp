@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -36,6 +37,8 @@ class SettleQueue {
   [[nodiscard]] bool deferred() const noexcept { return deferred_.load(std::memory_order_acquire); }
   /// Sends what has gathered, or leaves it to who is sending now.
   void flush();
+  /// As flush, and waits for who is sending now: when it returns all has arrived, or waits for `retry`.
+  void flush_all();
 
  private:
   bool send_acks(std::span<const DeliveryTag> tags);
@@ -47,6 +50,7 @@ class SettleQueue {
   std::vector<DeliveryTag> acks_;
   std::vector<Settlement> settlements_;
   std::vector<DeliveryTag> on_the_way_;
+  std::condition_variable sent_;  // flushing_ has ended
   bool flushing_ = false;
   int failures_ = 0;
   SteadyTime retry_at_ = SteadyTime::max();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/gate.hpp"
+#include "redis/diagnose.hpp"
 #include "redis/listener.hpp"
 #include "redis/router.hpp"
 #include "redis/topic.hpp"
@@ -65,6 +66,12 @@ class RedisBackend final : public Backend {
       if (!reply) return std::unexpected(std::move(reply.error()));
     }
     return {};
+  }
+
+  Result<Diagnosis> diagnose(SteadyTime deadline) override {
+    const auto pass = gate_.enter();
+    if (!pass) return closed();
+    return redis::diagnose(*router_, deadline);
   }
 
   Result<void> close() override {

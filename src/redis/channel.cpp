@@ -35,11 +35,14 @@ bool passes(const Error& error) {
 
 std::shared_ptr<RedisChannel> RedisChannel::open(Parts parts) {
   auto channel = std::make_shared<RedisChannel>(std::move(parts));
-  channel->parts_.listener->add(channel->store_->stream(), channel);
+  channel->parts_.listener->add(channel->store()->stream(), channel);
   return channel;
 }
 
-RedisChannel::RedisChannel(Parts parts) : parts_(std::move(parts)) {
+RedisChannel::RedisChannel(Parts parts)
+    : parts_(std::move(parts)),
+      lease_(std::min(parts_.policy.ack_timeout, kLongest).count()),
+      dead_limit_(parts_.policy.dead_letter_limit) {
   make_store();
   on_jump_ = parts_.clock->on_jump([this] { wake(); });
 }
@@ -47,7 +50,7 @@ RedisChannel::RedisChannel(Parts parts) : parts_(std::move(parts)) {
 void RedisChannel::make_store() {
   // The name tells others how long this consumer may hold a delivery (D9).
   const std::string consumer = "consumer-" + generate_message_id() + "-" + std::to_string(lease().count());
-  store_ = std::make_unique<ChannelStore>(parts_.route, parts_.topic->keys(), parts_.name, consumer);
+  store_ = std::make_shared<ChannelStore>(parts_.route, parts_.topic->keys(), parts_.name, consumer);
 }
 
 SteadyTime RedisChannel::deadline() const { return in(parts_.route->usual_time()); }
@@ -90,7 +93,7 @@ void RedisChannel::set_receiving(bool on) noexcept {
 
 std::size_t RedisChannel::room(const ReceiveOptions& options, std::size_t wanted) const {
   if (options.limit <= 0 || options.renewed) return wanted;
-  const auto taken = static_cast<std::int64_t>(held_.leased(now()));
+  const auto taken = static_cast<std::int64_t>(held_.leased(now())) + promised_;
   return std::min(wanted, static_cast<std::size_t>(std::max<std::int64_t>(options.limit - taken, 0)));
 }
 
@@ -114,6 +117,7 @@ Result<std::size_t> RedisChannel::receive(std::span<Delivery> out, const Receive
     }
     const std::uint64_t seen = wakes_;
     const std::size_t wanted = room(options, out.size());
+    const std::int64_t promise = options.limit > 0 && !options.renewed ? static_cast<std::int64_t>(wanted) : 0;
     SteadyTime until = options.deadline;
     bool for_turn = false;
     if (wanted == 0) {
@@ -124,9 +128,11 @@ Result<std::size_t> RedisChannel::receive(std::span<Delivery> out, const Receive
       if (!waits && !searching_) {
         // Who asks may wait for long.
         ++reading_;
+        promised_ += promise;
         lock.unlock();
         last = read_at_once(out.first(wanted), options.renewed);
         lock.lock();
+        promised_ -= promise;
         --reading_;
         changed_.notify_all();
         if (last) return last;
@@ -135,9 +141,11 @@ Result<std::size_t> RedisChannel::receive(std::span<Delivery> out, const Receive
       }
     } else {
       asking_ = true;
+      promised_ += promise;
       lock.unlock();
       last = ask(out.first(wanted), options);
       lock.lock();
+      promised_ -= promise;
       asking_ = false;
       changed_.notify_all();
       if (last ? *last > 0 : !passes(last.error())) return last;
@@ -174,9 +182,14 @@ SteadyTime RedisChannel::next_look() {
 Result<std::size_t> RedisChannel::ask(std::span<Delivery> out, const ReceiveOptions& options) {
   for (;;) {
     waker_.clear();
+    {
+      const std::lock_guard lock(mutex_);
+      if (searching_) return 0;
+    }
     if (!receiving_ || dead_ || gate_.is_shut() || options.stop.stop_requested()) return 0;
     if (maybe_lost_) {
-      if (auto ok = find_lost(); !ok) return explain(std::move(ok.error()));
+      const std::uint64_t rebuilt = rebuilt_;
+      if (auto ok = find_lost(); !ok) return explain(std::move(ok.error()), rebuilt);
     }
     if (look_is_due()) {
       auto found = look(out, options.renewed);
@@ -185,8 +198,9 @@ Result<std::size_t> RedisChannel::ask(std::span<Delivery> out, const ReceiveOpti
     }
     const bool waits = options.deadline > std::chrono::steady_clock::now();
     if (!waits) return read_at_once(out, options.renewed);
-    auto taken = reader_.wait(*store_, out.size(), std::min(options.deadline, next_look()), waker_);
-    if (!taken) return explain(std::move(taken.error()));
+    const std::uint64_t rebuilt = rebuilt_;
+    auto taken = reader_.wait(*store(), out.size(), std::min(options.deadline, next_look()), waker_);
+    if (!taken) return explain(std::move(taken.error()), rebuilt);
     if (!receiving_ || gate_.is_shut()) {
       // They came when nobody wanted any more.
       send_back(*taken);
@@ -198,13 +212,16 @@ Result<std::size_t> RedisChannel::ask(std::span<Delivery> out, const ReceiveOpti
 }
 
 Result<std::size_t> RedisChannel::read_at_once(std::span<Delivery> out, bool renewed) {
-  auto taken = store_->read(out.size(), deadline());
-  if (!taken) return explain(std::move(taken.error()));
+  const std::uint64_t rebuilt = rebuilt_;
+  auto taken = store()->read(out.size(), deadline());
+  if (!taken) return explain(std::move(taken.error()), rebuilt);
   return hand_out(std::move(*taken), out, renewed);
 }
 
 Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
   look_ = false;
+  const std::uint64_t rebuilt = rebuilt_;
+  // Before the call: what is due is never seen too late, however long the answer takes.
   const std::int64_t begin = now();
   const bool upkeep = begin >= next_upkeep_;
   Incarnation known;
@@ -219,23 +236,22 @@ Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
     ended.push_back(std::move(lost_.back()));
     lost_.pop_back();
   }
-  auto found = store_->look(known, out.size(), lease(), cursor_, upkeep, ended, deadline());
+  auto found = store()->look(known, out.size(), lease(), cursor_, upkeep, ended, deadline());
   if (!found) {
     look_ = true;
     if (ended.size() > held) maybe_lost_ = true;  // looked for again
-    return explain(std::move(found.error()));
+    return explain(std::move(found.error()), rebuilt);
   }
   if (found->state == Look::State::deleted) {
     dead_ = true;
     return deleted();
   }
   if (found->state == Look::State::gone) {
-    if (auto ok = rebuild(); !ok) return std::unexpected(std::move(ok.error()));
+    if (auto ok = rebuild(rebuilt); !ok) return std::unexpected(std::move(ok.error()));
     return 0;
   }
-  const std::int64_t present = now();
-  next_due_ = found->next_due == Duration::max() ? Held::kForever : present + found->next_due.count();
-  if (upkeep) next_upkeep_ = present + (cursor_ == "0-0" ? upkeep_every(lease()) : Duration(50)).count();
+  next_due_ = found->next_due == Duration::max() ? Held::kForever : begin + found->next_due.count();
+  if (upkeep) next_upkeep_ = begin + (cursor_ == "0-0" ? upkeep_every(lease()) : Duration(50)).count();
   // There may be more.
   if (found->taken.size() >= out.size() || !lost_.empty()) look_ = true;
   const std::size_t count = hand_out(std::move(found->taken), out, renewed);
@@ -250,7 +266,7 @@ std::size_t RedisChannel::hand_out(std::vector<Taken>&& taken, std::span<Deliver
   std::size_t count = 0;
   const std::lock_guard lock(mutex_);
   for (Taken& one : taken) {
-    const HeldTable::Put put = held_.put(one, present, until);
+    const HeldTable::Put put = held_.put(one, present, until, lease().count());
     if (!put.tag) continue;
     Delivery& delivery = out[count++];
     delivery = Delivery{.message = std::move(one.entry.message),
@@ -287,7 +303,7 @@ Result<void> RedisChannel::find_lost() {
   }
   maybe_lost_ = false;
   constexpr std::size_t kMost = 10'000;
-  auto pending = store_->pending(kMost, deadline());
+  auto pending = store()->pending(kMost, deadline());
   const std::lock_guard lock(mutex_);
   searching_ = false;
   changed_.notify_all();
@@ -297,8 +313,9 @@ Result<void> RedisChannel::find_lost() {
   }
   lost_.clear();
   for (Handle& handle : *pending) {
-    if (held_.holds_entry(handle.entry_id)) continue;
     const std::int64_t deliveries = handle.deliveries;
+    // What we hold goes on under the server's count; what had ended here was handed out again, to nobody.
+    if (held_.goes_on(handle, now())) continue;
     lost_.push_back({.handle = std::move(handle), .next = deliveries});
   }
   if (!lost_.empty()) look_ = true;
@@ -306,7 +323,9 @@ Result<void> RedisChannel::find_lost() {
 }
 
 // The keys went without the mark of a deletion: made anew, read from 0 (D22).
-Result<void> RedisChannel::rebuild() {
+Result<void> RedisChannel::rebuild(std::uint64_t rebuilt) {
+  const std::lock_guard one_at_a_time(rebuild_mutex_);
+  if (rebuilt_ != rebuilt) return {};  // since the call that found them gone
   Incarnation known;
   {
     const std::lock_guard lock(mutex_);
@@ -323,18 +342,19 @@ Result<void> RedisChannel::rebuild() {
                                        ": its keys were gone from Redis and were made anew");
   {
     const std::lock_guard lock(mutex_);
-    parts_.incarnation = std::move(*fresh);
     held_.clear();
+    ++rebuilt_;
+    parts_.incarnation = std::move(*fresh);
   }
   look_ = true;
   return {};
 }
 
 // Gives an error its meaning for the channel: keys that are gone are looked after.
-std::unexpected<Error> RedisChannel::explain(Error error) {
+std::unexpected<Error> RedisChannel::explain(Error error, std::uint64_t rebuilt) {
   if (error.code == ErrorCode::outcome_unknown) maybe_lost_ = true;
   if (!is_gone(error)) return std::unexpected(std::move(error));
-  if (auto ok = rebuild(); !ok) return std::unexpected(std::move(ok.error()));
+  if (auto ok = rebuild(rebuilt); !ok) return std::unexpected(std::move(ok.error()));
   return fail(ErrorCode::unavailable, "the keys of channel " + parts_.name + " were gone and were made anew", true);
 }
 
@@ -344,16 +364,17 @@ auto RedisChannel::guarded(F&& call) -> decltype(call()) {
   const auto pass = gate_.enter();
   if (!pass) return closed();
   if (dead_) return deleted();
+  const std::uint64_t rebuilt = rebuilt_;
   auto result = call();
   if (result || !is_gone(result.error())) return result;
-  if (auto ok = rebuild(); !ok) return std::unexpected(std::move(ok.error()));
+  if (auto ok = rebuild(rebuilt); !ok) return std::unexpected(std::move(ok.error()));
   return call();
 }
 
 Result<void> RedisChannel::carry_out(std::vector<Outcome>& outcomes) {
   for (std::size_t from = 0; from < outcomes.size(); from += kMostOutcomes) {
     const std::span part = std::span(outcomes).subspan(from, std::min(kMostOutcomes, outcomes.size() - from));
-    auto gone = store_->settle(part, deadline());
+    auto gone = store()->settle(part, deadline());
     if (!gone) return std::unexpected(std::move(gone.error()));
     dropped_ += *gone;
   }
@@ -394,7 +415,7 @@ Result<void> RedisChannel::ack_some(std::span<const DeliveryTag> tags, std::span
   }
   if (handles.empty()) return {};
   const auto acked = std::make_unique<bool[]>(handles.size());
-  if (auto ok = store_->ack(handles, {acked.get(), handles.size()}, deadline()); !ok) {
+  if (auto ok = store()->ack(handles, {acked.get(), handles.size()}, deadline()); !ok) {
     for (const std::size_t place : places) leave_to_lease(tags[place], ok.error());
     return ok;
   }
@@ -418,6 +439,7 @@ Result<void> RedisChannel::touch_all(std::span<const DeliveryTag> tags, std::spa
     places.reserve(tags.size());
     {
       const std::lock_guard lock(mutex_);
+      held_.wanted(tags, now());
       for (std::size_t i = 0; i < tags.size(); ++i) {
         done[i] = false;
         const Held* held = held_.find(tags[i]);
@@ -449,7 +471,7 @@ Result<void> RedisChannel::touch(std::span<const DeliveryTag> tags, Duration tim
   for (std::size_t i = 0; i < tags.size(); ++i) {
     if (!done[i]) continue;
     held_.set_lease(tags[i], now() + time.count(), time > lease());
-    if (time > lease()) long_leases_ = true;
+    if (time > lease() && !long_leases_.exchange(true)) parts_.listener->wake();
   }
   return result;
 }
@@ -483,7 +505,7 @@ Result<void> RedisChannel::settle(std::span<Settlement> settlements) {
             outcome.action = Outcome::Action::dead;
             outcome.reason = to_string(s.reason);
             outcome.error = s.error;
-            outcome.limit = parts_.policy.dead_letter_limit;
+            outcome.limit = dead_limit_.load();
             break;
           case Settlement::Action::drop:
             break;
@@ -522,30 +544,42 @@ std::optional<DeliveryTag> RedisChannel::find(std::string_view id) {
 }
 
 Result<BackendStats> RedisChannel::stats() {
-  auto result = guarded([this] { return store_->stats(deadline()); });
+  auto result = guarded([this] { return store()->stats(deadline()); });
   if (result) result->dropped = dropped_;
   return result;
 }
 
 Result<std::int64_t> RedisChannel::drop_all() {
-  return guarded([this] { return store_->drop_all(deadline()); });
+  return guarded([this] { return store()->drop_all(deadline()); });
 }
 
 Result<DeadPage> RedisChannel::dead_letters(std::size_t limit, std::string_view cursor) {
-  return guarded([&] { return store_->dead_letters(limit, cursor, deadline()); });
+  return guarded([&] { return store()->dead_letters(limit, cursor, deadline()); });
 }
 
 Result<std::int64_t> RedisChannel::requeue_dead(std::span<const std::string> ids, bool all, Duration fresh_ttl) {
-  return guarded([&] { return store_->requeue_dead(ids, all, std::min(fresh_ttl, kLongest), deadline()); });
+  return guarded([&] { return store()->requeue_dead(ids, all, std::min(fresh_ttl, kLongest), deadline()); });
 }
 
 Result<std::int64_t> RedisChannel::purge_dead() {
-  return guarded([this] { return store_->purge_dead(deadline()); });
+  return guarded([this] { return store()->purge_dead(deadline()); });
 }
 
 void RedisChannel::configure(const ChannelPolicy& policy) {
-  parts_.policy = policy;
-  make_store();
+  std::unique_lock lock(mutex_);
+  dead_limit_ = policy.dead_letter_limit;
+  const std::int64_t lease = std::min(policy.ack_timeout, kLongest).count();
+  if (lease_.exchange(lease) == lease) return;
+  // The consumer's name tells its lease: another consumer, once nobody waits as the old one. One that has been handed
+  // something keeps its name; it renews by the new lease.
+  searching_ = true;
+  ++wakes_;
+  waker_.wake();
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return !asking_ && reading_ == 0; });
+  if (held_.empty()) make_store();
+  searching_ = false;
+  changed_.notify_all();
 }
 
 // Keeps alive what was touched for longer than the server knows, as others go by the lease of this consumer.
@@ -557,7 +591,7 @@ void RedisChannel::tick() {
     const std::lock_guard lock(mutex_);
     if (now() - kept_alive_at_ < lease().count() / 4) return;
     kept_alive_at_ = now();
-    for (Handle& handle : held_.long_leases()) {
+    for (Handle& handle : held_.long_leases(now())) {
       outcomes.push_back({.handle = std::move(handle), .action = Outcome::Action::touch});
     }
     if (outcomes.empty()) long_leases_ = false;
@@ -572,10 +606,10 @@ Result<void> RedisChannel::close() {
   gate_.drain();
   if (!first) return {};
   on_jump_.reset();
-  parts_.listener->remove(store_->stream(), this);
+  parts_.listener->remove(store()->stream(), this);
   reader_.disconnect();
   if (dead_) return {};
-  return store_->leave(deadline());
+  return store()->leave(deadline());
 }
 
 }  // namespace lrpc::queue::redis

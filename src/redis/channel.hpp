@@ -23,7 +23,7 @@ namespace lrpc::queue::redis {
 
 /// The consuming side of a channel: one consumer of its group. Of the threads that receive one at a time asks the
 /// server, the others wait for their turn.
-/// Lock: `mutex_`, not held while the server is asked.
+/// Locks: `rebuild_mutex_`, then `mutex_`, which is not held while the server is asked.
 class RedisChannel final : public BackendChannel, public Ears, public std::enable_shared_from_this<RedisChannel> {
  public:
   struct Parts {
@@ -85,8 +85,8 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   [[nodiscard]] SteadyTime next_look();
   std::size_t hand_out(std::vector<Taken>&& taken, std::span<Delivery> out, bool renewed);
   [[nodiscard]] std::size_t room(const ReceiveOptions& options, std::size_t wanted) const;
-  Result<void> rebuild();
-  std::unexpected<Error> explain(Error error);
+  Result<void> rebuild(std::uint64_t rebuilt);
+  std::unexpected<Error> explain(Error error, std::uint64_t rebuilt);
   template <class F>
   auto guarded(F&& call) -> decltype(call());
   Result<void> carry_out(std::vector<Outcome>& outcomes);
@@ -94,13 +94,19 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   Result<void> touch_all(std::span<const DeliveryTag> tags, std::span<bool> done);
   void leave_to_lease(DeliveryTag tag, const Error& error);
   [[nodiscard]] std::int64_t now() const { return parts_.clock->now().tick_ms; }
-  [[nodiscard]] Duration lease() const noexcept { return std::min(parts_.policy.ack_timeout, kLongest); }
+  [[nodiscard]] Duration lease() const noexcept { return Duration(lease_.load()); }
+  [[nodiscard]] std::shared_ptr<ChannelStore> store() const {
+    const std::lock_guard lock(mutex_);
+    return store_;
+  }
   [[nodiscard]] SteadyTime deadline() const;
   [[nodiscard]] std::unexpected<Error> closed() const;
   [[nodiscard]] std::unexpected<Error> deleted() const;
 
-  Parts parts_;  // `incarnation` guarded by mutex_, `policy` by configure's promise
-  std::unique_ptr<ChannelStore> store_;
+  Parts parts_;                      // `incarnation` guarded by mutex_
+  std::atomic<std::int64_t> lease_;  // milliseconds
+  std::atomic<std::int64_t> dead_limit_;
+  std::shared_ptr<ChannelStore> store_;  // guarded by mutex_
   detail::Gate gate_;
   Waker waker_;
   std::atomic<bool> receiving_{true};
@@ -111,12 +117,15 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   std::atomic<bool> long_leases_{false};
   std::atomic<std::int64_t> dropped_{0};
 
+  std::mutex rebuild_mutex_;               // before mutex_; held while the keys are made anew
+  std::atomic<std::uint64_t> rebuilt_{0};  // how often they were
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::uint64_t wakes_ = 0;
-  bool asking_ = false;      // somebody asks the server, and waits
-  bool searching_ = false;   // for entries that did not arrive: nobody else may read meanwhile
-  std::size_t reading_ = 0;  // calls that read without being the one who asks
+  bool asking_ = false;        // somebody asks the server, and waits
+  bool searching_ = false;     // for entries that did not arrive: nobody else may read meanwhile
+  std::int64_t promised_ = 0;  // deliveries that calls under way may bring to next
+  std::size_t reading_ = 0;    // calls that read without being the one who asks
   HeldTable held_;
   std::int64_t kept_alive_at_ = 0;
 

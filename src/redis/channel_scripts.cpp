@@ -15,20 +15,22 @@ local function now()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- The fields of an entry that is written anew: with these attempts, and with the time at which it first was ready, which
--- only its old entry id told.
+-- The fields of an entry that is written anew: with these attempts, and with what only its old entry id told, when it
+-- was added by a program that left out what it may.
 local function renewed(id, attempts)
   local found = call('XRANGE', stream, id, id)
   if #found == 0 then return nil end
-  local fields, dated = found[1][2], false
+  local fields, named = found[1][2], {}
   for i = 1, #fields, 2 do
     if fields[i] == 'attempts' then fields[i + 1] = attempts end
-    if fields[i] == 'enqueued_at_ms' then dated = true end
+    named[fields[i]] = fields[i + 1]
   end
-  if not dated then
-    fields[#fields + 1] = 'enqueued_at_ms'
-    fields[#fields + 1] = string.match(id, '^%d+')
-  end
+  local function add(name, value) fields[#fields + 1], fields[#fields + 2] = name, value end
+  local ms = string.match(id, '^%d+')
+  if not named.attempts then add('attempts', attempts) end
+  if not named.id or named.id == '' then add('id', id) end
+  if not named.timestamp then add('timestamp', string.format('%.0f', math.floor((tonumber(named.enqueued_at_ms) or ms) / 1000))) end
+  if not named.enqueued_at_ms then add('enqueued_at_ms', ms) end
   return fields
 end
 
@@ -222,9 +224,13 @@ if maintain then
     end
   end
   if most > 0 and tonumber(summary[1]) > 0 then
-    local taken = call('XAUTOCLAIM', stream, group, consumer, lease, cursor, 'COUNT', most)
-    result[3] = taken[1]
-    take(taken[2])
+    -- Each looks at ten times as many entries as it may take; where it finds none, on to the next ones.
+    for _ = 1, 50 do
+      local taken = call('XAUTOCLAIM', stream, group, consumer, lease, result[3], 'COUNT', most)
+      result[3] = taken[1]
+      take(taken[2])
+      if #taken[2] > 0 or taken[1] == '0-0' then break end
+    end
   end
   -- What other programs acked but left there: all before the oldest pending one.
   local oldest = call('XPENDING', stream, group)[2]

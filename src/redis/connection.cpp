@@ -90,7 +90,8 @@ Result<std::vector<Reply>> Connection::call(const Pipeline& commands, SteadyTime
   if (!mine.done()) {
     // The replies will come, but to nobody.
     std::ranges::find(places_, &mine, &Place::call)->call = nullptr;
-    mine.error = Error{.code = mine.sent ? ErrorCode::outcome_unknown : ErrorCode::timeout,
+    // Also where they are still to be sent: they will be.
+    mine.error = Error{.code = ErrorCode::outcome_unknown,
                        .message = "Redis at " + where_ + " did not answer before the call's time-out",
                        .retryable = true};
   }

@@ -42,11 +42,18 @@ void HeldTable::erase(Number number) {
   held_.erase(it);
 }
 
-HeldTable::Put HeldTable::put(const Taken& taken, std::int64_t now, std::int64_t until) {
+void HeldTable::wanted(std::span<const DeliveryTag> tags, std::int64_t now) {
+  for (const DeliveryTag& tag : tags) {
+    if (const auto it = held_.find(tag.generation); it != held_.end()) it->second.renewed_at = now;
+  }
+}
+
+HeldTable::Put HeldTable::put(const Taken& taken, std::int64_t now, std::int64_t until, std::int64_t lease) {
   Put put;
   if (const auto before = by_entry_.find(taken.handle.entry_id); before != by_entry_.end()) {
     Held& old = held_.at(before->second);
-    if (old.renewed() || old.until > now) {
+    // One that nobody has renewed for a lease has been forgotten.
+    if (old.renewed() ? now - old.renewed_at <= lease : old.until > now) {
       // Taken from ourselves, since the renewal came late: it goes on under the new count.
       old.handle.deliveries = taken.handle.deliveries;
       return put;
@@ -60,7 +67,8 @@ HeldTable::Put HeldTable::put(const Taken& taken, std::int64_t now, std::int64_t
             .id = taken.entry.message->id(),
             .attempts = put.attempts,
             .base = taken.entry.attempts,
-            .until = until};
+            .until = until,
+            .renewed_at = now};
   index(number, held);
   held_.emplace(number, std::move(held));
   put.tag = tag_of(number, put.attempts);
@@ -104,6 +112,19 @@ void HeldTable::set_lease(DeliveryTag tag, std::int64_t until, bool long_lease) 
   by_end_.emplace(until, it->first);
 }
 
+bool HeldTable::goes_on(const Handle& server, std::int64_t now) {
+  const auto it = by_entry_.find(server.entry_id);
+  if (it == by_entry_.end()) return false;
+  Held& held = held_.at(it->second);
+  if (held.handle.deliveries == server.deliveries) return true;
+  if (held.until > now) {
+    held.handle.deliveries = server.deliveries;
+    return true;
+  }
+  erase(it->second);
+  return false;
+}
+
 void HeldTable::end_by(DeliveryTag tag, std::int64_t until) {
   const auto it = held_.find(tag.generation);
   if (it == held_.end() || !it->second.renewed()) return;
@@ -139,10 +160,10 @@ void HeldTable::forget_ended(std::span<const Ended> ended, std::int64_t now) {
   }
 }
 
-std::vector<Handle> HeldTable::long_leases() const {
+std::vector<Handle> HeldTable::long_leases(std::int64_t now) const {
   std::vector<Handle> result;
   for (const auto& [until, number] : by_end_) {
-    if (const Held& held = held_.at(number); held.long_lease) result.push_back(held.handle);
+    if (const Held& held = held_.at(number); held.long_lease && until > now) result.push_back(held.handle);
   }
   return result;
 }

@@ -21,11 +21,12 @@ namespace lrpc::queue::redis {
 /// A delivery that this process believes to hold; the server knows better.
 struct Held {
   Handle handle{};
-  std::string id{};         ///< The message's.
-  int attempts = 0;         ///< The delivery's number.
-  std::int64_t base = 0;    ///< Deliveries before its entry was made.
-  std::int64_t until = 0;   ///< Tick at which its lease ends here; kForever for one that a subscription renews.
-  bool long_lease = false;  ///< Touched for longer than the server knows: kept alive from here.
+  std::string id{};             ///< The message's.
+  int attempts = 0;             ///< The delivery's number.
+  std::int64_t base = 0;        ///< Deliveries before its entry was made.
+  std::int64_t until = 0;       ///< Tick at which its lease ends here; kForever for one that a subscription renews.
+  std::int64_t renewed_at = 0;  ///< Tick at which somebody last wanted it to go on.
+  bool long_lease = false;      ///< Touched for longer than the server knows: kept alive from here.
   [[nodiscard]] bool renewed() const noexcept { return until == kForever; }
   static constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
 };
@@ -40,7 +41,9 @@ class HeldTable {
     bool lease_expired = false;        ///< Its last delivery was here.
     int attempts = 0;
   };
-  Put put(const Taken& taken, std::int64_t now, std::int64_t until);
+  Put put(const Taken& taken, std::int64_t now, std::int64_t until, std::int64_t lease);
+  /// Somebody wants these to go on, whether or not the server can be told.
+  void wanted(std::span<const DeliveryTag> tags, std::int64_t now);
 
   [[nodiscard]] const Held* find(DeliveryTag tag) const;
   [[nodiscard]] std::optional<DeliveryTag> find(std::string_view id) const;
@@ -51,6 +54,7 @@ class HeldTable {
   /// Nobody will renew it any more: its lease ends then, if it has none of its own.
   void end_by(DeliveryTag tag, std::int64_t until);
   void clear();
+  [[nodiscard]] bool empty() const noexcept { return held_.empty(); }
 
   /// Deliveries with a lease that ended by `now`, at most `most`.
   [[nodiscard]] std::vector<Ended> ended(std::int64_t now, std::size_t most) const;
@@ -65,9 +69,11 @@ class HeldTable {
   [[nodiscard]] std::size_t leased(std::int64_t now) const {
     return static_cast<std::size_t>(std::distance(by_end_.upper_bound({now, UINT64_MAX}), by_end_.end()));
   }
-  [[nodiscard]] bool holds_entry(const std::string& entry_id) const { return by_entry_.contains(entry_id); }
-  /// Those to be kept alive from here.
-  [[nodiscard]] std::vector<Handle> long_leases() const;
+  /// Whether the entry is held and has not ended; takes the server's count for it. One that had ended under another
+  /// count is forgotten.
+  bool goes_on(const Handle& server, std::int64_t now);
+  /// Those to be kept alive from here: not those whose time is over, though nobody asked for them since.
+  [[nodiscard]] std::vector<Handle> long_leases(std::int64_t now) const;
 
  private:
   using Number = std::uint64_t;

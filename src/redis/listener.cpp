@@ -11,7 +11,8 @@
 namespace lrpc::queue::redis {
 namespace {
 
-constexpr Duration kTick = std::chrono::seconds(1);
+/// Often enough for leases of a few hundred milliseconds; only while somebody has such work.
+constexpr Duration kTick{100};
 /// A line on which nothing is heard for this long is asked for a sign of life, and for twice as long given up.
 constexpr Duration kSilence = std::chrono::seconds(15);
 constexpr Duration kFirstPause{50};
@@ -79,20 +80,22 @@ void Listener::run(const std::stop_token& stop) {
   Connection::Call call{.endless = true};
   SteadyTime heard{};
   bool asked = false;
+  const auto rest = [&] {
+    const Duration jittered(
+        static_cast<std::int64_t>(static_cast<double>(pause.count()) * (0.5 + detail::random_unit())));
+    pause = std::min(pause * 2, kLastPause);
+    pollfd entry{.fd = waker.fd(), .events = POLLIN, .revents = 0};
+    ::poll(&entry, 1, static_cast<int>(jittered.count()));
+  };
   while (!stop.stop_requested()) {
     waker.clear();
     if (line_ == nullptr) {
       call.error.reset();
       call.replies.clear();
       if (!connect(call)) {
-        const Duration jittered(
-            static_cast<std::int64_t>(static_cast<double>(pause.count()) * (0.5 + detail::random_unit())));
-        pause = std::min(pause * 2, kLastPause);
-        pollfd entry{.fd = waker.fd(), .events = POLLIN, .revents = 0};
-        ::poll(&entry, 1, static_cast<int>(jittered.count()));
+        rest();
         continue;
       }
-      pause = kFirstPause;
       heard = std::chrono::steady_clock::now();
       asked = false;
       tell("");  // what was said meanwhile is not known
@@ -108,8 +111,10 @@ void Listener::run(const std::stop_token& stop) {
     if (line_->await(call, until, waker.fd())) {
       if (call.error) {
         line_.reset();
+        rest();
         continue;
       }
+      pause = kFirstPause;
       heard = std::chrono::steady_clock::now();
       asked = false;
       hear(call);

@@ -23,7 +23,7 @@ class Ears {
   virtual ~Ears() = default;
   /// Somebody said that there is something to look for. Never blocks.
   virtual void heard() noexcept = 0;
-  /// Whether `tick` is wanted about once a second.
+  /// Whether `tick` is wanted, some times a second; who changes its mind wakes the listener.
   [[nodiscard]] virtual bool wants_tick() const = 0;
   virtual void tick() = 0;
 };
@@ -42,6 +42,8 @@ class Listener {
   /// Hears `name` (a channel's stream) for `ears` from now on, soon after this returns.
   void add(const std::string& name, const std::shared_ptr<Ears>& ears);
   void remove(const std::string& name, const Ears* ears);
+  /// Somebody wants ticks from now on.
+  void wake() const noexcept { waker_.wake(); }
   void stop();
 
  private:

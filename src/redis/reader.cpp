@@ -30,18 +30,29 @@ Result<void> Reader::connect(Route& route, SteadyTime deadline) {
   return {};
 }
 
-void Reader::unblock(Route& route) {
-  Pipeline command;
-  command.begin(3).arg("CLIENT").arg("UNBLOCK").arg(client_id_);
-  // Where this fails the wait below ends by read_timeout.
-  static_cast<void>(route.call(command, in(route.usual_time()), Repeat::safe));
+// Ends the wait for the reply of `call`. Our word may overtake the command that it is to end, as they travel on two
+// connections: then it is said again.
+void Reader::unblock(Route& route, Connection::Call& call) {
+  const SteadyTime deadline = in(route.usual_time());
+  for (Duration pause(1); std::chrono::steady_clock::now() < deadline; pause = std::min(pause * 2, Duration(50))) {
+    Pipeline command;
+    command.begin(3).arg("CLIENT").arg("UNBLOCK").arg(client_id_);
+    const auto replies = route.call(command, deadline, Repeat::safe);
+    // Where it fails, the line ends the wait.
+    const bool told = replies && replies->front().number() == 1;
+    if (connection_->await(call, told || !replies ? deadline : in(pause), -1)) return;
+  }
 }
 
 Result<std::vector<Taken>> Reader::wait(const ChannelStore& store, std::size_t most, SteadyTime deadline,
                                         const Waker& waker) {
   Route& route = *store.route();
   if (connection_ == nullptr || !connection_->usable()) {
-    if (auto ok = connect(route, deadline); !ok) return std::unexpected(std::move(ok.error()));
+    if (auto ok = connect(route, deadline); !ok) {
+      // A wait too short to connect in is one in vain: the server was there a moment ago.
+      if (std::chrono::steady_clock::now() >= deadline) return std::vector<Taken>();
+      return std::unexpected(std::move(ok.error()));
+    }
   }
   const auto now = std::chrono::steady_clock::now();
   // Rounded up: the server waits for whole milliseconds, and for ever with 0.
@@ -49,8 +60,8 @@ Result<std::vector<Taken>> Reader::wait(const ChannelStore& store, std::size_t m
   Connection::Call call;
   connection_->post(call, store.read_command(most, std::max(time, Duration(1))));
   if (!connection_->await(call, in(time + kGrace), waker.fd())) {
-    unblock(route);
-    if (!connection_->await(call, in(route.usual_time()), -1)) {
+    unblock(route, call);
+    if (!call.done()) {
       // The call must not outlive this function.
       connection_->abort();
       connection_->await(call, SteadyTime::max(), -1);

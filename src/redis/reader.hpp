@@ -23,7 +23,7 @@ class Reader {
 
  private:
   Result<void> connect(Route& route, SteadyTime deadline);
-  void unblock(Route& route);
+  void unblock(Route& route, Connection::Call& call);
 
   std::shared_ptr<Connection> connection_{};
   std::int64_t client_id_ = 0;

@@ -144,7 +144,18 @@ Result<std::optional<Reply>> ReplyReader::next() {
 }
 
 Error error_of(std::string_view reply, std::string_view command, std::string_view where) {
-  const std::string_view word = reply.substr(0, reply.find(' '));
+  std::string_view cause = reply;
+  if (cause.starts_with("ERR Error running script")) {
+    // Before Redis 7 the error in a script comes behind its place: "... @user_script:12: -OOM command not allowed".
+    if (const std::size_t at = cause.rfind("@user_script: "); at != std::string_view::npos)
+      cause.remove_prefix(at + 14);
+    if (const std::size_t at = cause.rfind("@user_script:"); at != std::string_view::npos) {
+      cause.remove_prefix(at + 13);
+      if (const std::size_t colon = cause.find(": "); colon != std::string_view::npos) cause.remove_prefix(colon + 2);
+    }
+    if (cause.starts_with('-')) cause.remove_prefix(1);
+  }
+  const std::string_view word = cause.substr(0, cause.find(' '));
   std::string text = std::string(command) + " at " + std::string(where) + ": " + std::string(reply);
   const auto* const meaning = std::ranges::find(kMeanings, word, &Meaning::word);
   if (meaning == kMeanings.end()) return {.code = ErrorCode::backend, .message = std::move(text), .source = "redis"};

@@ -98,6 +98,7 @@ Result<void> RedisTopic::delete_channel(const std::string& name) {
 
 Result<void> RedisTopic::close() {
   gate_.shut();
+  tails_end_.wake();
   gate_.drain();
   return {};
 }

@@ -13,6 +13,7 @@
 #include "redis/listener.hpp"
 #include "redis/router.hpp"
 #include "redis/topic_store.hpp"
+#include "redis/waker.hpp"
 
 namespace lrpc::queue::redis {
 
@@ -29,9 +30,12 @@ class RedisTopic final : public BackendTopic {
                                                        bool create) override;
   Result<std::vector<std::string>> channels() override;
   Result<void> delete_channel(const std::string& name) override;
+  Result<TailPage> tail(const std::string& channel, std::string_view cursor, std::size_t limit,
+                        SteadyTime until) override;
   Result<void> close() override;
 
  private:
+  Result<Reply> read_on(const std::string& stream, const std::string& cursor, std::size_t limit, SteadyTime until);
   [[nodiscard]] SteadyTime deadline() const;
   [[nodiscard]] std::unexpected<Error> closed() const;
   [[nodiscard]] std::vector<std::shared_ptr<RedisChannel>> open_channels();
@@ -43,6 +47,7 @@ class RedisTopic final : public BackendTopic {
   const TopicPolicy policy_;
   const std::shared_ptr<Route> route_;
   const std::shared_ptr<TopicStore> store_;
+  const Waker tails_end_;  // woken by close
   detail::Gate gate_;
   std::mutex mutex_;
   std::vector<std::weak_ptr<RedisChannel>> channels_;  // guarded by mutex_

@@ -301,6 +301,8 @@ void handler_timeout_ends_the_hold(Context& ctx) {
   ctx.advance_slowly(seconds(5), seconds(1));
   EXPECT_TRUE(handled.wait_for(1)) << "the later message of the key is still held";
   EXPECT_EQ(handled.items(), Texts{"a2/1"});
+  // The retry counts from when it is stored.
+  EXPECT_TRUE(ctx.eventually([&] { return must(s.channel.stats()).nacked == 1; }));
   ctx.advance(seconds(1));
   EXPECT_TRUE(handled.wait_for(2));
   EXPECT_EQ(handled.items()[1], "a1/2");

@@ -118,7 +118,7 @@ TEST_F(ClusterTest, ScriptsRunAtTheirKeys) {
     const std::vector<std::string> keys{key + "a", key + "b"};
     const auto route = client_->route(keys[0]);
     for (int n = 1; n <= 3; ++n) {
-      const Reply reply = must(script.run(*route, keys, std::vector<std::string>{"10"}, in(kPatience), Repeat::no));
+      const Reply reply = must(script.run(*route, keys, Arguments().add("10"), in(kPatience), Repeat::no));
       EXPECT_EQ(reply[0].number(), 10 * n);
       EXPECT_EQ(reply[1].number(), n);
     }
@@ -243,9 +243,12 @@ TEST_F(ClusterTest, BlockedCommandsAreToldThatTheSlotMoved) {
     std::this_thread::sleep_for(milliseconds(100));
     cluster_.move_slot(slot_of(key), 0, 2);
   });
-  const auto replies = must(own->call(command({"BLPOP", key, "0"}), in(kPatience), true));
+  Connection::Call call;
+  own->post(call, command({"BLPOP", key, "0"}));
+  ASSERT_TRUE(own->await(call, in(kPatience), -1));
+  ASSERT_FALSE(call.error);
   mover.join();
-  const Error error = error_of(replies[0].text(), "BLPOP", own->where());
+  const Error error = error_of(call.replies[0].text(), "BLPOP", own->where());
   EXPECT_EQ(error.code, ErrorCode::unavailable) << error.message;
   EXPECT_EQ(must(route->own_connection(in(kPatience)))->where(), cluster_.node(2).address());
 }

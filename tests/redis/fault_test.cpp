@@ -104,6 +104,30 @@ TEST(ServerDeathNext, D10_a_delivery_outlives_the_server) {
   EXPECT_EQ(again.attempts(), 2);
 }
 
+// A subscription that could not tell how its message ended leaves it to the next one.
+TEST(ServerDeathNext, D1_D20_a_subscription_that_ends_while_the_server_is_away) {
+  RedisServer server(kDurable);
+  Config config = queue_config(server);
+  config.redis_config.pool_timeout = config.redis_config.read_timeout = config.redis_config.write_timeout = seconds(1);
+  Party party(config, "billing", {.ack_timeout = seconds(1)});
+  std::atomic<bool> started{false};
+  std::atomic<bool> away{false};
+  Subscription first = must(party.channel.subscribe([&](const Message<std::string>&) {
+    started = true;
+    EXPECT_TRUE(eventually([&] { return away.load(); }));
+  }));
+  must(party.topic.pub("x"));
+  ASSERT_TRUE(eventually([&] { return started.load(); }));
+  server.signal(SIGKILL);
+  server.await_end();
+  away = true;
+  static_cast<void>(first.stop(milliseconds(200)));
+  server.start();
+  Ledger ledger;
+  const Subscription second = record(party.channel, ledger);
+  EXPECT_TRUE(eventually([&] { return party.channel.depth().value_or(-1) == 0; }));
+}
+
 class LineFault : public testing::Test {
  protected:
   RedisServer server_;

@@ -146,7 +146,8 @@ inline std::int64_t commands_run(Client& client, const std::string& name = {}) {
   return total;
 }
 
-/// The names of the group's consumers, with how many entries each has pending.
+/// The names of the group's consumers, with how many entries each has pending. The one that stands for nobody, which
+/// holds what was given back, is none.
 inline std::map<std::string, std::int64_t> consumers(Client& client) {
   std::map<std::string, std::int64_t> result;
   const Reply list = must(ask(client, {"XINFO", "CONSUMERS", kStream, kGroup}, Repeat::safe));
@@ -158,7 +159,7 @@ inline std::map<std::string, std::int64_t> consumers(Client& client) {
       if (list[i][at].text() == "name") name = list[i][at + 1].text();
       if (list[i][at].text() == "pending") pending = list[i][at + 1].number().value_or(0);
     }
-    result.emplace(std::move(name), pending);
+    if (name != "given-back") result.emplace(std::move(name), pending);
   }
   return result;
 }

@@ -138,8 +138,8 @@ RedisServer::RedisServer(std::vector<std::string> options, std::vector<std::stri
 
 void RedisServer::start() {
   std::vector<std::string> words = launcher_;
-  words.insert(words.end(), {LRPC_QUEUE_REDIS_SERVER, "--bind", "127.0.0.1", "--dir", folder_.path().string(), "--save",
-                             ""});
+  words.insert(words.end(),
+               {LRPC_QUEUE_REDIS_SERVER, "--bind", "127.0.0.1", "--dir", folder_.path().string(), "--save", ""});
   bool tls = false;
   for (const std::string& option : options_) tls = tls || option == "--tls-cert-file";
   words.insert(words.end(), {tls ? "--tls-port" : "--port", std::to_string(port_)});

@@ -32,6 +32,15 @@ std::vector<std::string> ServerClock::launcher() const {
 
 void ServerClock::set(std::int64_t wall_ms) noexcept { std::atomic_ref(*time_).store(wall_ms); }
 
+std::jthread ServerClock::run() {
+  return std::jthread([this](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      set(system_clock()->now().wall_ms);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  });
+}
+
 void ServerClock::follow(const std::shared_ptr<Clock>& clock) {
   const Instant start = clock->now();
   set(start.wall_ms);

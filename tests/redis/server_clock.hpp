@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <lrpc/queue/clock.hpp>
@@ -24,6 +25,8 @@ class ServerClock {
   /// The words before a server's command line.
   [[nodiscard]] std::vector<std::string> launcher() const;
   void set(std::int64_t wall_ms) noexcept;
+  /// Runs with the machine's clock until the result goes: servers that get to know each other need time.
+  [[nodiscard]] std::jthread run();
   /// Takes a clock's time, and moves with it from now on. A change of its wall clock alone is one of that machine's.
   void follow(const std::shared_ptr<Clock>& clock);
 

@@ -60,14 +60,14 @@ bool says(const RedisServer& server, const std::vector<std::string>& words, cons
 
 }  // namespace
 
-SentinelTrio::SentinelTrio(std::size_t replicas, std::string sentinel_password)
-    : password_(std::move(sentinel_password)) {
+SentinelTrio::SentinelTrio(std::size_t replicas, std::string sentinel_password, std::vector<std::string> launcher)
+    : password_(std::move(sentinel_password)), launcher_(std::move(launcher)) {
   const std::vector<std::string> quick{"--repl-diskless-sync-delay", "0"};
-  servers_.push_back(std::make_unique<RedisServer>(quick));
+  servers_.push_back(std::make_unique<RedisServer>(quick, launcher_));
   for (std::size_t i = 0; i < replicas; ++i) {
     std::vector<std::string> options = quick;
     options.insert(options.end(), {"--replicaof", "127.0.0.1 " + std::to_string(server(0).port())});
-    servers_.push_back(std::make_unique<RedisServer>(options));
+    servers_.push_back(std::make_unique<RedisServer>(options, launcher_));
   }
   for (std::size_t i = 1; i < servers_.size(); ++i) {
     await("a replica in step", [&] { return says(server(i), {"INFO", "replication"}, "master_link_status:up"); });
@@ -156,7 +156,9 @@ void SentinelTrio::kill_sentinel(std::size_t i) {
   sentinels_[i]->process.await_end();
 }
 
-RedisCluster::RedisCluster(std::size_t masters, const std::vector<std::string>& options) : options_(options) {
+RedisCluster::RedisCluster(std::size_t masters, const std::vector<std::string>& options,
+                           std::vector<std::string> launcher)
+    : options_(options), launcher_(std::move(launcher)) {
   for (std::size_t i = 0; i < masters; ++i) {
     add_node();
     ask(i, {"CLUSTER", "SET-CONFIG-EPOCH", std::to_string(i + 1)});
@@ -173,7 +175,7 @@ std::size_t RedisCluster::add_node() {
       "--cluster-enabled",          "yes", "--cluster-port", std::to_string(bus_port), "--cluster-node-timeout", "2000",
       "--repl-diskless-sync-delay", "0"};
   options.insert(options.end(), options_.begin(), options_.end());
-  nodes_.push_back(std::make_unique<RedisServer>(options));
+  nodes_.push_back(std::make_unique<RedisServer>(options, launcher_));
   bus_ports_.push_back(bus_port);
   ids_.emplace_back(ask(nodes_.size() - 1, {"CLUSTER", "MYID"}).text());
   return nodes_.size() - 1;

@@ -18,7 +18,9 @@ namespace lrpc::queue::redis {
 class SentinelTrio {
  public:
   /// Waits until the replicas are in step and the sentinels know each other and them.
-  explicit SentinelTrio(std::size_t replicas = 1, std::string sentinel_password = "");
+  /// `launcher` as of RedisServer.
+  explicit SentinelTrio(std::size_t replicas = 1, std::string sentinel_password = "",
+                        std::vector<std::string> launcher = {});
 
   [[nodiscard]] RedisConfig config() const;
   [[nodiscard]] static const char* name() { return "lrpc-master"; }
@@ -44,6 +46,7 @@ class SentinelTrio {
   [[nodiscard]] bool ready();
 
   std::string password_;
+  std::vector<std::string> launcher_;
   std::vector<std::unique_ptr<RedisServer>> servers_;
   std::vector<std::unique_ptr<Sentinel>> sentinels_;
 };
@@ -52,7 +55,8 @@ class SentinelTrio {
 class RedisCluster {
  public:
   /// Waits until all nodes agree. `options` are every node's.
-  explicit RedisCluster(std::size_t masters = 3, const std::vector<std::string>& options = {});
+  explicit RedisCluster(std::size_t masters = 3, const std::vector<std::string>& options = {},
+                        std::vector<std::string> launcher = {});
 
   /// By the first node as seed.
   [[nodiscard]] RedisConfig config() const;
@@ -80,6 +84,7 @@ class RedisCluster {
   [[nodiscard]] bool agreed(std::size_t node);
 
   std::vector<std::string> options_;
+  std::vector<std::string> launcher_;
   std::vector<std::unique_ptr<RedisServer>> nodes_;
   std::vector<int> bus_ports_;
   std::vector<std::string> ids_;

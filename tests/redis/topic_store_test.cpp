@@ -44,7 +44,9 @@ class TopicStoreTest : public testing::Test {
   Result<TopicStore::Dropped> publish(std::initializer_list<std::string_view> bodies, const TopicPolicy& policy = {}) {
     return store_.publish(batch_of(bodies), policy, in(kPatience));
   }
-  std::int64_t open(const std::string& channel) { return must(store_.open_channel(channel, true, in(kPatience))).number; }
+  std::int64_t open(const std::string& channel) {
+    return must(store_.open_channel(channel, true, in(kPatience))).number;
+  }
   std::int64_t number(std::initializer_list<std::string_view> words) {
     return must(ask(*client_, words)).number().value_or(-1);
   }
