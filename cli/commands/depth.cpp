@@ -12,8 +12,6 @@ namespace lrpc::queue::cli {
 namespace {
 
 constexpr const char* kFooter =
-    "Needs a back end that processes share: --redis, --brokers, or a --config that names one; see lrpc-queue --help.\n"
-    "\n"
     "Prints ready + in flight + delayed messages, dead letters excluded, as a number; with --json one line\n"
     "{\"topic\":...,\"channel\":...,\"depth\":...}.\n\n"
     "Examples:\n"
@@ -33,7 +31,7 @@ int depth(const ChannelName& name, Session& session) {
 void add_depth(CLI::App& app, Session& session) {
   auto name = std::make_shared<ChannelName>();
   CLI::App* command = app.add_subcommand("depth", "Count the unfinished messages of a channel");
-  command->footer(kFooter);
+  remote_footer(*command, kFooter);
   add_channel_name(*command, *name);
   command->callback([name, &session] { session.run = [name, &session] { return depth(*name, session); }; });
 }

@@ -20,8 +20,6 @@ namespace lrpc::queue::cli {
 namespace {
 
 constexpr const char* kFooter =
-    "Needs a back end that processes share: --redis, --brokers, or a --config that names one; see lrpc-queue --help.\n"
-    "\n"
     "Examples:\n"
     "  lrpc-queue dlq list orders billing --redis localhost:6379\n"
     "  lrpc-queue dlq requeue orders billing --redis localhost:6379\n"
@@ -120,7 +118,7 @@ using Action = int (*)(const DlqOptions&, Session&);
 CLI::App* add_action(CLI::App& dlq, Session& session, const std::shared_ptr<DlqOptions>& options, const char* name,
                      const char* description, const char* footer, Action action) {
   CLI::App* command = dlq.add_subcommand(name, description);
-  command->footer(footer);
+  remote_footer(*command, footer);
   add_channel_name(*command, options->name);
   command->callback(
       [options, action, &session] { session.run = [options, action, &session] { return action(*options, session); }; });
@@ -133,7 +131,7 @@ void add_dlq(CLI::App& app, Session& session) {
   auto options = std::make_shared<DlqOptions>();
   CLI::App* dlq = app.add_subcommand("dlq", "Work with the dead letters of a channel");
   dlq->require_subcommand(1);
-  dlq->footer(kFooter);
+  remote_footer(*dlq, kFooter);
   CLI::App* listing = add_action(*dlq, session, options, "list", "Print the dead letters", kListFooter, list);
   CLI::App* requeuing =
       add_action(*dlq, session, options, "requeue", "Put dead letters back into the channel", kRequeueFooter, requeue);

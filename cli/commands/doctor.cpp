@@ -12,8 +12,6 @@ namespace lrpc::queue::cli {
 namespace {
 
 constexpr const char* kFooter =
-    "Needs a back end that processes share: --redis, --brokers, or a --config that names one; see lrpc-queue --help.\n"
-    "\n"
     "Connects, prints the server's version and what of its settings endangers messages: one line each, \"ok: ...\",\n"
     "\"warning: ...\" or \"error: ...\", with advice. With --json one line "
     "{\"server\":...,\"findings\":[{\"level\":...,"
@@ -63,7 +61,7 @@ int doctor(Session& session) {
 
 void add_doctor(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("doctor", "Look at the server for what endangers messages");
-  command->footer(kFooter);
+  remote_footer(*command, kFooter);
   command->callback([&session] { session.run = [&session] { return doctor(session); }; });
 }
 

@@ -5,17 +5,16 @@
 #include "commands/commands.hpp"
 #include "pub/pub_run.hpp"
 #include "shared/durations.hpp"
+#include "shared/remote.hpp"
 
 namespace lrpc::queue::cli {
 
 namespace {
 
 constexpr const char* kFooter =
-    "Needs a back end that processes share: --redis, --brokers, or a --config that names one; see lrpc-queue --help.\n"
-    "\n"
     "Every BODY, or without one every line of standard input, is published as it comes; its id is printed once it is\n"
     "accepted, with --json as {\"id\":...}. One that is valid JSON is that value, byte for byte; any other is a JSON\n"
-    "string, and with --text all are. A BODY that begins with a dash stands after \"--\".\n\n"
+    "string, and with --text all are. \"--\" before the first BODY lets them begin with a dash.\n\n"
     "--batch N publishes up to N lines (or 1 MiB) at once, all or none on Redis: as many as can be read without\n"
     "waiting. A line above max_body_size or neither JSON nor UTF-8 is reported and passed over, and the exit code is "
     "1;\n"
@@ -32,7 +31,7 @@ constexpr const char* kFooter =
 void add_pub(CLI::App& app, Session& session) {
   auto options = std::make_shared<PubCommandOptions>();
   CLI::App* command = app.add_subcommand("pub", "Publish bodies to a topic");
-  command->footer(kFooter);
+  remote_footer(*command, kFooter);
   command->add_option("TOPIC", options->topic, "Name of the topic")->required()->type_name("");
   command->add_option("BODY", options->bodies, "Bodies to publish (default: the lines of standard input)")
       ->type_name("");

@@ -5,6 +5,7 @@
 
 #include "commands/commands.hpp"
 #include "shared/durations.hpp"
+#include "shared/remote.hpp"
 #include "sub/sub_run.hpp"
 
 namespace lrpc::queue::cli {
@@ -12,8 +13,6 @@ namespace lrpc::queue::cli {
 namespace {
 
 constexpr const char* kFooter =
-    "Needs a back end that processes share: --redis, --brokers, or a --config that names one; see lrpc-queue --help.\n"
-    "\n"
     "Makes CHANNEL when it is missing, and takes its messages, in competition with all others who do. Without --exec\n"
     "bodies are printed, one a line, in order, JSON strings as their text; with --json each message as an object with\n"
     "the keys id, body, attempts, key, headers and timestamp (a body that is no JSON as \"body\":null and "
@@ -37,7 +36,7 @@ constexpr const char* kFooter =
 void add_sub(CLI::App& app, Session& session) {
   auto options = std::make_shared<SubOptions>();
   CLI::App* command = app.add_subcommand("sub", "Print or handle the messages of a channel");
-  command->footer(kFooter);
+  remote_footer(*command, kFooter);
   add_channel_name(*command, options->name);
   add_handler_options(*command, options->handler, WithoutExec::settings_allowed);
   command->add_option("--max", options->max, "Stop after so many deliveries (default: never)")

@@ -13,8 +13,6 @@ namespace lrpc::queue::cli {
 namespace {
 
 constexpr const char* kFooter =
-    "Needs a back end that processes share: --redis, --brokers, or a --config that names one; see lrpc-queue --help.\n"
-    "\n"
     "One name a line, sorted; with --json one line {\"topics\":[...]}.\n\n"
     "Examples:\n"
     "  lrpc-queue topics --redis localhost:6379";
@@ -33,7 +31,7 @@ int topics(Session& session) {
 
 void add_topics(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("topics", "List the topics");
-  command->footer(kFooter);
+  remote_footer(*command, kFooter);
   command->callback([&session] { session.run = [&session] { return topics(session); }; });
 }
 

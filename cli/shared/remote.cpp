@@ -18,6 +18,13 @@ Result<Config> remote_config(Session& session, std::string_view command) {
   return config;
 }
 
+void remote_footer(CLI::App& command, const char* text) {
+  command.footer(fmt::format(
+      "Needs a back end that processes share: --redis, --brokers, or a --config that names one; see lrpc-queue --help."
+      "\n\n{}",
+      text));
+}
+
 Result<RemoteTopic> open_remote(const Config& config, const std::string& topic, const std::string& channel) {
   Result<void> valid = validate_name("topic", topic);
   if (valid && !channel.empty()) valid = validate_name("channel", channel);

@@ -19,6 +19,9 @@ namespace lrpc::queue::cli {
 /// The configuration; `invalid_argument` on memory, where such a command has nobody to work with. `command`: its name.
 [[nodiscard]] Result<Config> remote_config(Session& session, std::string_view command);
 
+/// Sets the end of a command's --help, `text` beneath what all such commands need.
+void remote_footer(CLI::App& command, const char* text);
+
 /// A connected queue with one open topic.
 struct RemoteTopic {
   Queue queue;

@@ -25,7 +25,15 @@ int checked(int result, const char* what) {
 }
 
 struct Pipe {
-  Pipe() { checked(::pipe2(ends.data(), O_CLOEXEC), "pipe"); }
+  /// With `terminal` its reader is a pseudo-terminal.
+  explicit Pipe(bool terminal = false) {
+    if (!terminal) {
+      checked(::pipe2(ends.data(), O_CLOEXEC), "pipe");
+      return;
+    }
+    checked(::openpty(&ends[1], ends.data(), nullptr, nullptr, nullptr), "openpty");
+    for (const int fd : ends) checked(::fcntl(fd, F_SETFD, FD_CLOEXEC), "fcntl");
+  }
   [[nodiscard]] int reader() const { return ends[0]; }
   [[nodiscard]] int writer() const { return ends[1]; }
   std::array<int, 2> ends{};
@@ -35,7 +43,7 @@ struct Pipe {
 
 Process::Process(const std::vector<std::string>& arguments, const Start& start) {
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));  // of our write to a program that has ended
-  const Pipe in;
+  const Pipe in(start.terminal_input);
   const Pipe out;
   int out_child = out.writer();
   if (start.out_file) {

@@ -29,6 +29,7 @@ struct Start {
   std::vector<std::string> environment{};  ///< "NAME=value"; besides these PATH and sanitizer options.
   std::optional<std::string> out_file{};   ///< Where stdout goes instead of being collected.
   bool terminal = false;                   ///< stderr is a pseudo-terminal.
+  bool terminal_input = false;             ///< stdin is a pseudo-terminal.
   bool closed_output = false;              ///< stdout is a pipe whose reader has gone.
   std::vector<int> ignored_signals{};      ///< As nohup would.
 };

@@ -1,0 +1,87 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+// tail and doctor: the commands that only look.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "redis_rig.hpp"
+
+namespace lrpc::queue::test {
+namespace {
+
+TEST(RedisTail, PrintsWhatIsKeptAndTakesNothing) {
+  const RedisRig rig;
+  static_cast<void>(rig.out({"channels", "t", "--add", "c"}));
+  const auto ids = lines_of(rig.out({"pub", "t", "{\"a\" : 1}", "text", "--key", "k"}));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(rig.out({"tail", "t", "c", "--from-start", "--max", "2"}), "{\"a\" : 1}\ntext\n");
+  }
+  const auto messages = rig.json({"tail", "t", "--from-start", "--idle-exit", "300ms"});
+  ASSERT_EQ(messages.size(), 2U) << "the only channel need not be named";
+  EXPECT_EQ(messages[1].at("id"), ids[1]);
+  EXPECT_EQ(messages[1].at("body"), "text");
+  EXPECT_EQ(messages[1].at("key"), "k");
+  EXPECT_EQ(messages[1].at("attempts"), 0);
+  EXPECT_EQ(rig.out({"channels", "t"}), "c\n");
+  EXPECT_EQ(rig.json({"stats", "t", "c"}).at(0).at("ready"), 2);
+  EXPECT_EQ(rig.json({"sub", "t", "c", "--max", "1"}).at(0).at("attempts"), 1);
+}
+
+TEST(RedisTail, FollowsFromNowOn) {
+  const RedisRig rig;
+  static_cast<void>(rig.out({"channels", "t", "--add", "c"}));
+  static_cast<void>(rig.out({"pub", "t", "old"}));
+  Process process(rig.words({"tail", "t", "c"}));
+  for (int i = 0; i < 200 && process.output().empty(); ++i) {  // nothing tells when it has begun
+    static_cast<void>(rig.out({"pub", "t", "new" + std::to_string(i)}));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  static_cast<void>(rig.out({"pub", "t", "last"}));
+  EXPECT_TRUE(process.wait_for_output("last\n"));
+  EXPECT_EQ(process.output().find("old"), std::string::npos);
+  process.signal(SIGINT);
+  EXPECT_EQ(process.wait().exit_code, 130);
+}
+
+TEST(RedisTail, SeveralChannelsMustBeNamedAndMissingOnesAreErrors) {
+  const RedisRig rig;
+  static_cast<void>(rig.out({"channels", "t", "--add", "c", "--add", "d"}));
+  const RunResult several = rig.run({"tail", "t", "--max", "1"});
+  EXPECT_EQ(several.exit_code, 2);
+  EXPECT_NE(several.err.find(R"(["c","d"])"), std::string::npos) << several.err;
+  EXPECT_EQ(rig.run({"tail", "t", "e", "--max", "1"}).exit_code, 1);
+  EXPECT_EQ(rig.run({"tail", "u", "--max", "1"}).exit_code, 1);
+  EXPECT_EQ(rig.out({"channels", "t"}), "c\nd\n");
+}
+
+TEST(RedisTail, EndsWhenNobodyReads) {
+  const RedisRig rig;
+  static_cast<void>(rig.out({"channels", "t", "--add", "c"}));
+  Process process(rig.words({"tail", "t", "c"}), {.closed_output = true});
+  EXPECT_TRUE(process.wait_for_error("standard output"));
+  EXPECT_EQ(process.wait().exit_code, 1);
+}
+
+TEST(RedisDoctor, TellsOfASoundServerAndOfOneThatLosesMessages) {
+  const redis::RedisServer sound({"--appendonly", "yes", "--maxmemory-policy", "noeviction"});
+  const RunResult good = run({"doctor", "--redis", sound.address(), "--json"});
+  EXPECT_EQ(good.exit_code, 0) << good.err << good.out;
+  const auto diagnosis = nlohmann::json::parse(good.out);
+  EXPECT_NE(diagnosis.at("server").get<std::string>().find("edis"), std::string::npos) << good.out;
+  for (const auto& finding : diagnosis.at("findings")) EXPECT_NE(finding.at("level"), "error") << good.out;
+
+  const redis::RedisServer evicting({"--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"});
+  const RunResult bad = run({"doctor", "--redis", evicting.address(), "--json"});
+  EXPECT_EQ(bad.exit_code, 1) << bad.out;
+  const auto findings = nlohmann::json::parse(bad.out).at("findings");
+  EXPECT_TRUE(std::ranges::any_of(findings, [](const auto& finding) {
+    return finding.at("level") == "error" && finding.at("what").template get<std::string>().contains("allkeys-lru");
+  })) << bad.out;
+  const RunResult text = run({"doctor", "--redis", evicting.address()});
+  EXPECT_TRUE(text.out.starts_with("server: ")) << text.out;
+  EXPECT_NE(text.out.find("\nerror: "), std::string::npos) << text.out;
+}
+
+}  // namespace
+}  // namespace lrpc::queue::test
