@@ -223,7 +223,9 @@ Result<std::shared_ptr<Connection>> ClusterRoute::own_connection(SteadyTime dead
     auto connection = connect_once(*map, deadline, hint);
     if (connection) return connection;
     const ErrorCode code = connection.error().code;
-    const SteadyTime next = std::chrono::steady_clock::now() + (hint ? Duration(0) : pause_before(tries));
+    // At first at once; but the nodes may need a moment to agree on who has the slot.
+    const bool at_once = hint && tries == 1;
+    const SteadyTime next = std::chrono::steady_clock::now() + (at_once ? Duration(0) : pause_before(tries));
     cluster_->doubt(map);
     if ((code != ErrorCode::unavailable && code != ErrorCode::timeout) || next >= deadline) return connection;
     if (tries > cluster_->config().max_retries + (hint ? kRedirects : 0)) return connection;
