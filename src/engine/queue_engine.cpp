@@ -142,13 +142,11 @@ Result<std::shared_ptr<Backend>> make_backend(const BackendContext& context) {
   switch (context.config.storage_type) {
     case StorageType::memory:
       return memory::make_backend(context);
-    case StorageType::redis:
 #if LRPC_QUEUE_WITH_REDIS
+    case StorageType::redis:
       return contain<std::shared_ptr<Backend>>([&] { return redis::make_backend(context); });
-#else
-      break;
 #endif
-    case StorageType::kafka:
+    default:
       break;
   }
   return fail(ErrorCode::unsupported, "storage_type " + std::string(to_string(context.config.storage_type)) +

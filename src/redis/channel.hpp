@@ -44,7 +44,7 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   void set_receiving(bool on) noexcept override;
   Result<void> ack(std::span<const DeliveryTag> tags, std::span<bool> done) override;
   Result<void> settle(std::span<Settlement> settlements) override;
-  Result<void> touch(std::span<const DeliveryTag> tags, Duration lease, std::span<bool> done) override;
+  Result<void> touch(std::span<const DeliveryTag> tags, Duration time, std::span<bool> done) override;
   std::optional<DeliveryTag> find(std::string_view id) override;
   Result<BackendStats> stats() override;
   Result<std::int64_t> drop_all() override;

@@ -183,7 +183,8 @@ bool Errand::go(const Direction& direction) {
 
 // Another try, after a pause, by a newer map; false when there were enough.
 bool Errand::again(bool refresh) {
-  if (++tries_ > cluster_.config().max_retries || !pause(tries_)) return false;
+  ++tries_;
+  if (tries_ > cluster_.config().max_retries || !pause(tries_)) return false;
   if (refresh) static_cast<void>(cluster_.refresh(map_, nullptr, deadline_));
   start_over();
   return true;

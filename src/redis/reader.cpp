@@ -56,9 +56,14 @@ Result<std::vector<Taken>> Reader::wait(const ChannelStore& store, std::size_t m
   }
   const auto now = std::chrono::steady_clock::now();
   // Rounded up: the server waits for whole milliseconds, and for ever with 0.
-  const Duration time = deadline <= now + kLongestWait ? std::chrono::ceil<Duration>(deadline - now) : kLongestWait;
+  Duration time = kLongestWait;
+  if (deadline <= now) {
+    time = Duration(1);  // the difference may have no value
+  } else if (deadline <= now + kLongestWait) {
+    time = std::chrono::ceil<Duration>(deadline - now);
+  }
   Connection::Call call;
-  connection_->post(call, store.read_command(most, std::max(time, Duration(1))));
+  connection_->post(call, store.read_command(most, time));
   if (!connection_->await(call, in(time + kGrace), waker.fd())) {
     unblock(route, call);
     if (!call.done()) {

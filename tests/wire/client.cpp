@@ -3,9 +3,9 @@
 
 #include <utility>
 
+#include "base/gate.hpp"
 #include "client_channel.hpp"
 #include "connection.hpp"
-#include "base/gate.hpp"
 
 namespace lrpc::queue::wire {
 

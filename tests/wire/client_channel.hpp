@@ -8,8 +8,8 @@
 
 #include <lrpc/queue/backend.hpp>
 
-#include "connection.hpp"
 #include "base/gate.hpp"
+#include "connection.hpp"
 #include "held_table.hpp"
 
 namespace lrpc::queue::wire {

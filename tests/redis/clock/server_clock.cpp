@@ -11,8 +11,8 @@
 #include <ctime>
 
 /// \file
-/// Preloaded into a redis-server, so that its wall clock is the one that a test moves: the milliseconds in the file that
-/// LRPC_TEST_CLOCK names. Its monotonic clock runs on.
+/// Preloaded into a redis-server, so that its wall clock is the one that a test moves: the milliseconds in the file
+/// that LRPC_TEST_CLOCK names. Its monotonic clock runs on.
 
 namespace {
 
