@@ -1,8 +1,12 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 // tail and doctor: the commands that only look.
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 
 #include "redis_rig.hpp"
@@ -42,6 +46,47 @@ TEST(RedisTail, FollowsFromNowOn) {
   EXPECT_EQ(process.output().find("old"), std::string::npos);
   process.signal(SIGINT);
   EXPECT_EQ(process.wait().exit_code, 130);
+}
+
+/// Sends one command, as another program would.
+void send_command(const redis::RedisServer& server, const std::vector<std::string>& words) {
+  std::string request = "*" + std::to_string(words.size()) + "\r\n";
+  for (const std::string& word : words) request += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(static_cast<std::uint16_t>(server.port()));
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
+  std::array<char, 256> reply{};
+  ASSERT_GT(::read(fd, reply.data(), reply.size()), 0);
+  EXPECT_NE(reply[0], '-') << reply.data();
+  ::close(fd);
+}
+
+TEST(RedisTail, AndSubShowWhatOtherProgramsWroteOnALine) {
+  const RedisRig rig;
+  static_cast<void>(rig.out({"channels", "t", "--add", "c"}));
+  for (const char* const body : {"\x80\x01"
+                                 "bin",
+                                 "{\n \"a\": 1}", "bare"}) {
+    send_command(rig.server, {"XADD", "lrpc:queue:t:c", "*", "id", "x", "body", body, "timestamp", "7"});
+  }
+  const auto seen = rig.json({"tail", "t", "c", "--from-start", "--max", "3"});
+  ASSERT_EQ(seen.size(), 3U);
+  EXPECT_EQ(seen[0].at("body"), nullptr);
+  EXPECT_EQ(seen[0].at("body_base64"), "gAFiaW4=");
+  EXPECT_EQ(seen[1].at("body"), nlohmann::json::parse("{\"a\":1}"));
+  EXPECT_FALSE(seen[1].contains("body_base64"));
+  EXPECT_EQ(seen[2].at("body_base64"), "YmFyZQ==");
+  EXPECT_EQ(seen[2].at("timestamp"), 7);
+  EXPECT_EQ(rig.out({"sub", "t", "c", "--max", "1", "--exec", "cat", "--concurrency", "1"}),
+            "\x80\x01"
+            "bin");
+  EXPECT_EQ(rig.json({"sub", "t", "c", "--max", "1"}).size(), 1U);
+  EXPECT_EQ(rig.out({"sub", "t", "c", "--max", "1"}), "bare\n");
+  EXPECT_EQ(rig.json({"stats", "t", "c"}).at(0).at("dead"), 0);
 }
 
 TEST(RedisTail, SeveralChannelsMustBeNamedAndMissingOnesAreErrors) {
