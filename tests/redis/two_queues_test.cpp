@@ -59,6 +59,7 @@ class OtherProcess {
   pid_t pid_ = -1;
 };
 
+// Not a test but what OtherProcess runs; disabled, so that it does not run by itself.
 TEST(Child, DISABLED_of_a_test) {
   const char* const address = std::getenv(kChildAddress);
   if (address == nullptr) return;  // not started by a test
