@@ -20,9 +20,9 @@ format() {
 }
 
 tidy() {
-  cmake --preset tsan >/dev/null  # for clang's own flags
+  cmake --preset tidy >/dev/null
   find src cli -name '*.cpp' -print0 |
-    xargs -0 -n 1 -P 2 clang-tidy-19 -p build/tsan --quiet 2>/dev/null
+    xargs -0 -n 1 -P 2 clang-tidy-19 -p build/tidy --quiet 2>/dev/null
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

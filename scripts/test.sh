@@ -21,7 +21,7 @@ preset=${1:-release}
 shift || true
 
 case $preset in
-  clang | tsan) scripts/setup.sh dev ;;
+  asan | clang | tsan) scripts/setup.sh dev ;;
   *) scripts/setup.sh test ;;
 esac
 cmake --preset "$preset" >/dev/null

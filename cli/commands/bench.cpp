@@ -16,7 +16,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kBenchFooter =
     "Options of the queue (--config, --storage, ...) and --json: see lrpc-queue --help.\n\n"
     "Each shape publishes --messages bodies of --size bytes, and receives and acks every one. Rates count deliveries:\n"
     "with --channels 16 a message is delivered 16 times.\n"
@@ -87,7 +87,7 @@ void add_bench(CLI::App& app, Session& session) {
   auto options = std::make_shared<BenchOptions>();
   BenchLoad& load = options->load;
   CLI::App* command = app.add_subcommand("bench", "Measure the queue in several shapes of use");
-  command->footer(kFooter);
+  command->footer(kBenchFooter);
   constexpr std::int64_t most = 1'000'000'000;
   constexpr int most_handles = 1'000;
   command->add_option("--messages", load.messages, "Messages of each shape")

@@ -13,7 +13,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kChannelsFooter =
     "One name a line, sorted; with --json one line {\"topic\":...,\"channels\":[...]}. --add makes the channel first,\n"
     "unless there is one of that name: it gets what is published from then on (the first channel of a topic also what\n"
     "was published before).\n\n"
@@ -47,7 +47,7 @@ int channels(const ChannelsOptions& options, Session& session) {
 void add_channels(CLI::App& app, Session& session) {
   auto options = std::make_shared<ChannelsOptions>();
   CLI::App* command = app.add_subcommand("channels", "List the channels of a topic, or make one");
-  remote_footer(*command, kFooter);
+  remote_footer(*command, kChannelsFooter);
   command->add_option("TOPIC", options->topic, "Name of the topic")->required()->type_name("");
   command->add_option("--add", options->add, "Make this channel; may be repeated")
       ->type_name("NAME")

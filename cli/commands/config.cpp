@@ -11,7 +11,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kCheckFooter =
+constexpr const char* kCheckConfigFooter =
     "Checks every key, type and range, of all back ends, without the environment.\n"
     "Prints \"FILE: ok\", or what is wrong on standard error and exits with 2.\n"
     "With --json one line {\"file\":...,\"ok\":true} or {\"file\":...,\"ok\":false,\"error\":...}.\n\n"
@@ -52,7 +52,7 @@ void add_config(CLI::App& app, Session& session) {
 
   auto file = std::make_shared<std::string>();
   CLI::App* command = config->add_subcommand("check", "Check a configuration file");
-  command->footer(kCheckFooter);
+  command->footer(kCheckConfigFooter);
   command->add_option("FILE", *file, "A .json, .yaml, .yml or .toml file")->required()->type_name("");
   command->callback([file, &session] { session.run = [file, &session] { return check(*file, session); }; });
 }

@@ -11,7 +11,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kDepthFooter =
     "Prints ready + in flight + delayed messages, dead letters excluded, as a number; with --json one line\n"
     "{\"topic\":...,\"channel\":...,\"depth\":...}.\n\n"
     "Examples:\n"
@@ -31,7 +31,7 @@ int depth(const ChannelName& name, Session& session) {
 void add_depth(CLI::App& app, Session& session) {
   auto name = std::make_shared<ChannelName>();
   CLI::App* command = app.add_subcommand("depth", "Count the unfinished messages of a channel");
-  remote_footer(*command, kFooter);
+  remote_footer(*command, kDepthFooter);
   add_channel_name(*command, *name);
   command->callback([name, &session] { session.run = [name, &session] { return depth(*name, session); }; });
 }

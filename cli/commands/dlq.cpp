@@ -19,7 +19,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kDlqFooter =
     "Examples:\n"
     "  lrpc-queue dlq list orders billing --redis localhost:6379\n"
     "  lrpc-queue dlq requeue orders billing --redis localhost:6379\n"
@@ -131,7 +131,7 @@ void add_dlq(CLI::App& app, Session& session) {
   auto options = std::make_shared<DlqOptions>();
   CLI::App* dlq = app.add_subcommand("dlq", "Work with the dead letters of a channel");
   dlq->require_subcommand(1);
-  remote_footer(*dlq, kFooter);
+  remote_footer(*dlq, kDlqFooter);
   CLI::App* listing = add_action(*dlq, session, options, "list", "Print the dead letters", kListFooter, list);
   CLI::App* requeuing =
       add_action(*dlq, session, options, "requeue", "Put dead letters back into the channel", kRequeueFooter, requeue);

@@ -11,7 +11,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kDoctorFooter =
     "Connects, prints the server's version and what of its settings endangers messages: one line each, \"ok: ...\",\n"
     "\"warning: ...\" or \"error: ...\", with advice. With --json one line "
     "{\"server\":...,\"findings\":[{\"level\":...,"
@@ -61,7 +61,7 @@ int doctor(Session& session) {
 
 void add_doctor(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("doctor", "Look at the server for what endangers messages");
-  remote_footer(*command, kFooter);
+  remote_footer(*command, kDoctorFooter);
   command->callback([&session] { session.run = [&session] { return doctor(session); }; });
 }
 

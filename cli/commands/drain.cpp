@@ -12,7 +12,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kDrainFooter =
     "Removes all ready and delayed messages of the channel; those in flight stay with their consumers, dead letters "
     "are\n"
     "kept. Asks first; without a terminal --yes is needed. Prints \"dropped N\", with --json one line\n"
@@ -52,7 +52,7 @@ int drain(const DrainOptions& options, Session& session) {
 void add_drain(CLI::App& app, Session& session) {
   auto options = std::make_shared<DrainOptions>();
   CLI::App* command = app.add_subcommand("drain", "Remove the messages of a channel");
-  remote_footer(*command, kFooter);
+  remote_footer(*command, kDrainFooter);
   add_channel_name(*command, options->name);
   add_yes(*command, options->yes);
   command->callback([options, &session] { session.run = [options, &session] { return drain(*options, session); }; });

@@ -8,7 +8,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kPipeFooter =
     "Options of the queue (--config, --storage, ...), --json and -v: see lrpc-queue --help.\n\n"
     "Every line of the FILEs (\"-\" or none: standard input) is a body. A line that is valid JSON is that value, byte\n"
     "for byte; any other line, an empty one included, is a JSON string.\n\n"
@@ -41,7 +41,7 @@ constexpr const char* kFooter =
 void add_pipe(CLI::App& app, Session& session) {
   auto options = std::make_shared<PipeOptions>();
   CLI::App* command = app.add_subcommand("pipe", "Publish lines and handle them, in one process");
-  command->footer(kFooter);
+  command->footer(kPipeFooter);
   command->add_option("FILE", options->files, "Files of bodies, one a line")->type_name("");
   command->add_flag("--text", options->as_text, "Take every line as text, JSON or not");
   CLI::Option* exec = add_handler_options(*command, options->handler, WithoutExec::nothing_allowed);

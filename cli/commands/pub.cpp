@@ -11,7 +11,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kPubFooter =
     "Every BODY, or without one every line of standard input, is published as it comes; its id is printed once it is\n"
     "accepted, with --json as {\"id\":...}. One that is valid JSON is that value, byte for byte; any other is a JSON\n"
     "string, and with --text all are. \"--\" before the first BODY lets them begin with a dash.\n\n"
@@ -31,7 +31,7 @@ constexpr const char* kFooter =
 void add_pub(CLI::App& app, Session& session) {
   auto options = std::make_shared<PubCommandOptions>();
   CLI::App* command = app.add_subcommand("pub", "Publish bodies to a topic");
-  remote_footer(*command, kFooter);
+  remote_footer(*command, kPubFooter);
   command->add_option("TOPIC", options->topic, "Name of the topic")->required()->type_name("");
   command->add_option("BODY", options->bodies, "Bodies to publish (default: the lines of standard input)")
       ->type_name("");

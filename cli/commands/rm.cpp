@@ -12,7 +12,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kRmFooter =
     "Removes the channel with all its messages and dead letters; its consumers end with an error. Asks first; without "
     "a\n"
     "terminal --yes is needed. Prints \"removed CHANNEL\", with --json one line "
@@ -53,7 +53,7 @@ int rm(const RmOptions& options, Session& session) {
 void add_rm(CLI::App& app, Session& session) {
   auto options = std::make_shared<RmOptions>();
   CLI::App* command = app.add_subcommand("rm", "Remove a channel");
-  remote_footer(*command, kFooter);
+  remote_footer(*command, kRmFooter);
   add_channel_name(*command, options->name);
   add_yes(*command, options->yes);
   command->callback([options, &session] { session.run = [options, &session] { return rm(*options, session); }; });

@@ -15,7 +15,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kStatsFooter =
     "A table of the messages of CHANNEL, or of every channel of the topic: ready to be taken, in flight with a "
     "consumer,\n"
     "delayed (not due, or waiting for a retry), dead letters, and depth = ready + in flight + delayed. With --json "
@@ -86,7 +86,7 @@ int stats(const StatsOptions& options, Session& session) {
 void add_stats(CLI::App& app, Session& session) {
   auto options = std::make_shared<StatsOptions>();
   CLI::App* command = app.add_subcommand("stats", "Count the messages of a topic's channels");
-  remote_footer(*command, kFooter);
+  remote_footer(*command, kStatsFooter);
   command->add_option("TOPIC", options->topic, "Name of the topic")->required()->type_name("");
   command->add_option("CHANNEL", options->channel, "Name of the channel (default: all)")->type_name("");
   command->callback([options, &session] { session.run = [options, &session] { return stats(*options, session); }; });

@@ -12,7 +12,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kSubFooter =
     "Makes CHANNEL when it is missing, and takes its messages, in competition with all others who do. Without --exec\n"
     "bodies are printed, one a line, in order, JSON strings as their text; with --json each message as an object with\n"
     "the keys id, body, attempts, key, headers and timestamp (a body that is no JSON as \"body\":null and "
@@ -36,7 +36,7 @@ constexpr const char* kFooter =
 void add_sub(CLI::App& app, Session& session) {
   auto options = std::make_shared<SubOptions>();
   CLI::App* command = app.add_subcommand("sub", "Print or handle the messages of a channel");
-  remote_footer(*command, kFooter);
+  remote_footer(*command, kSubFooter);
   add_channel_name(*command, options->name);
   add_handler_options(*command, options->handler, WithoutExec::settings_allowed);
   command->add_option("--max", options->max, "Stop after so many deliveries (default: never)")

@@ -24,7 +24,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kTailFooter =
     "Looks on without taking part: joins nothing, takes nothing, changes nothing. Prints what is published from now "
     "on,\n"
     "or with --from-start first what is kept, one body a line, JSON strings as their text; with --json as sub does,\n"
@@ -154,7 +154,7 @@ int tail(const TailOptions& options, Session& session) {
 void add_tail(CLI::App& app, Session& session) {
   auto options = std::make_shared<TailOptions>();
   CLI::App* command = app.add_subcommand("tail", "Print what is published, without taking it");
-  remote_footer(*command, kFooter);
+  remote_footer(*command, kTailFooter);
   command->add_option("TOPIC", options->topic, "Name of the topic")->required()->type_name("");
   command->add_option("CHANNEL", options->channel, "Whose copy to read (Redis)")->type_name("");
   command->add_flag("--from-start", options->from_start, "Begin with the oldest message kept");

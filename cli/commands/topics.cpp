@@ -12,7 +12,7 @@ namespace lrpc::queue::cli {
 
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kTopicsFooter =
     "One name a line, sorted; with --json one line {\"topics\":[...]}.\n\n"
     "Examples:\n"
     "  lrpc-queue topics --redis localhost:6379";
@@ -31,7 +31,7 @@ int topics(Session& session) {
 
 void add_topics(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("topics", "List the topics");
-  remote_footer(*command, kFooter);
+  remote_footer(*command, kTopicsFooter);
   command->callback([&session] { session.run = [&session] { return topics(session); }; });
 }
 

@@ -17,18 +17,20 @@
 
 namespace lrpc::queue::config_impl {
 
+using Json = nlohmann::json;
+
 enum class Format { json, yaml, toml };
 
 /// By the extension of `path`, in any case of letters.
 [[nodiscard]] std::optional<Format> format_of(std::string_view path);
 
 /// Parses `text`; a text without content is an empty object. A date or time becomes a binary value.
-[[nodiscard]] Result<nlohmann::json> parse_document(Format format, std::string_view text, const std::string& name);
+[[nodiscard]] Result<Json> parse_document(Format format, std::string_view text, const std::string& name);
 
 // What parse_document is made of; each expects valid UTF-8 without control characters.
-[[nodiscard]] Result<nlohmann::json> parse_json(std::string_view text, const std::string& name);
-[[nodiscard]] Result<nlohmann::json> parse_yaml(std::string_view text, const std::string& name);
-[[nodiscard]] Result<nlohmann::json> parse_toml(std::string_view text, const std::string& name);
+[[nodiscard]] Result<Json> parse_json(std::string_view text, const std::string& name);
+[[nodiscard]] Result<Json> parse_yaml(std::string_view text, const std::string& name);
+[[nodiscard]] Result<Json> parse_toml(std::string_view text, const std::string& name);
 
 /// "name:line:column: reason".
 [[nodiscard]] std::unexpected<Error> document_error(std::string_view name, std::size_t line, std::size_t column,

@@ -13,8 +13,6 @@
 namespace lrpc::queue::config_impl {
 namespace {
 
-using Json = nlohmann::json;
-
 class JsonEvents final : public nlohmann::json_sax<Json> {
  public:
   bool null() override { return put(nullptr); }

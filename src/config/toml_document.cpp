@@ -12,8 +12,6 @@
 namespace lrpc::queue::config_impl {
 namespace {
 
-using Json = nlohmann::json;
-
 /// Each dot of a key nests one level deeper, and toml++ frees its tables recursively, so that a file full of dots
 /// would overflow the stack. Our own keys need a few dozen outside of strings.
 constexpr std::size_t kMaxDots = 1000;

@@ -17,6 +17,7 @@
 
 #include <lrpc/queue/config.hpp>
 
+#include "config/document.hpp"
 #include "config/duration.hpp"
 #include "config/schema.hpp"
 #include "config/text.hpp"
@@ -28,7 +29,6 @@
 
 namespace lrpc::queue::config_impl {
 
-using Json = nlohmann::json;
 using Strings = std::vector<std::string>;
 using StringMap = std::map<std::string, std::string>;
 

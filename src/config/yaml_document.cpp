@@ -19,8 +19,6 @@
 namespace lrpc::queue::config_impl {
 namespace {
 
-using Json = nlohmann::json;
-
 /// Ends the parsing from within an event.
 struct Refused {
   YAML::Mark mark;

@@ -8,7 +8,7 @@
 namespace lrpc::queue::detail {
 namespace {
 
-constexpr std::size_t kMaxBatch = 1024;
+constexpr std::size_t kMaxPublishBatch = 1024;
 
 }  // namespace
 
@@ -81,7 +81,7 @@ void AsyncPublisher::run() {
     work_.wait(lock, [this] { return closing_ || !queue_.empty(); });
     if (queue_.empty()) return;
     std::vector<Pending> batch;
-    const std::size_t n = std::min(queue_.size(), kMaxBatch);
+    const std::size_t n = std::min(queue_.size(), kMaxPublishBatch);
     batch.reserve(n);
     std::move(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(n), std::back_inserter(batch));
     queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(n));

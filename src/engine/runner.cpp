@@ -295,10 +295,12 @@ void Runner::settle_failure(const Worker& me, const Failure& failure, std::strin
 }
 
 bool Runner::hold(DeliveryTag tag, const Settlement& retry) {
-  Item item{.delivery = {.tag = tag, .attempts = tag.attempts},
-            .again = true,
-            .keep = std::make_unique<Settlement>(
-                Settlement{.tag = tag, .action = Settlement::Action::keep, .count_attempt = retry.count_attempt})};
+  Item item;
+  item.delivery.tag = tag;
+  item.delivery.attempts = tag.attempts;
+  item.again = true;
+  item.keep = std::make_unique<Settlement>(
+      Settlement{.tag = tag, .action = Settlement::Action::keep, .count_attempt = retry.count_attempt});
   std::string key;
   {
     const std::lock_guard lock(mutex_);

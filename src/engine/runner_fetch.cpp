@@ -8,7 +8,7 @@ namespace lrpc::queue::detail {
 namespace {
 
 constexpr std::size_t kMaxHeld = 1000;  // messages held for their key before fetching pauses (D8)
-constexpr std::size_t kMaxBatch = 128;  // deliveries of one receive
+constexpr std::size_t kMaxFetch = 128;  // deliveries of one receive
 
 }  // namespace
 
@@ -26,7 +26,7 @@ bool Runner::can_fetch() const {
 
 void Runner::fetch(std::unique_lock<std::mutex>& lock) {
   fetching_ = true;
-  buffer_.resize(std::min(capacity(), kMaxBatch));
+  buffer_.resize(std::min(capacity(), kMaxFetch));
   lock.unlock();
   Result<std::size_t> got = core_->backend->receive(buffer_, {.now = core_->context->clock->coarse(),
                                                               .deadline = SteadyTime::max(),

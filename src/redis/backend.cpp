@@ -92,7 +92,7 @@ class RedisBackend final : public Backend {
     do {
       Pipeline command;
       command.add({"SCAN", cursor, "MATCH", pattern, "COUNT", "1000", "TYPE", "hash"});
-      auto reply = node.command("SCAN", command, std::chrono::steady_clock::now() + node.usual_time(), Repeat::safe);
+      auto reply = node.command("SCAN", command, after(node.usual_time()), Repeat::safe);
       if (!reply) return std::unexpected(std::move(reply.error()));
       if (reply->size() != 2) return unexpected_reply("SCAN");
       cursor = (*reply)[0].text();

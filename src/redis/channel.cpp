@@ -16,8 +16,6 @@ constexpr std::size_t kMostOutcomes = 1000;
 constexpr Duration kFirstPause{5};
 constexpr Duration kLastPause{1000};
 
-SteadyTime in(Duration time) { return std::chrono::steady_clock::now() + time; }
-
 Duration jittered(Duration time) {
   return Duration(static_cast<std::int64_t>(static_cast<double>(time.count()) * (0.75 + 0.25 * detail::random_unit())));
 }
@@ -53,7 +51,7 @@ void RedisChannel::make_store() {
   store_ = std::make_shared<ChannelStore>(parts_.route, parts_.topic->keys(), parts_.name, consumer);
 }
 
-SteadyTime RedisChannel::deadline() const { return in(parts_.route->usual_time()); }
+SteadyTime RedisChannel::deadline() const { return after(parts_.route->usual_time()); }
 
 std::unexpected<Error> RedisChannel::closed() const {
   return fail(ErrorCode::channel_closed, "channel " + parts_.name + " of topic " + parts_.topic_name + " was closed");
@@ -150,7 +148,7 @@ Result<std::size_t> RedisChannel::receive(std::span<Delivery> out, const Receive
       changed_.notify_all();
       if (last ? *last > 0 : !passes(last.error())) return last;
       if (last) continue;
-      until = std::min(until, in(jittered(pause)));
+      until = std::min(until, after(jittered(pause)));
       pause = std::min(pause * 2, kLastPause);
       if (!waits) continue;
     }

@@ -79,7 +79,7 @@ Result<std::vector<Reply>> Client::call(const Pipeline& commands, SteadyTime dea
     Result<std::vector<Reply>> replies = call_once(commands, deadline);
     const bool again = replies ? refused(*replies, repeat) : may_repeat(replies.error(), repeat);
     if (!again) return replies;
-    const SteadyTime next = std::chrono::steady_clock::now() + pause_before(tries);
+    const SteadyTime next = after(pause_before(tries));
     if (tries > config_.max_retries || next >= deadline) return replies;
     std::unique_lock lock(mutex_);
     if (changed_.wait_until(lock, next, [this] { return closed_; })) return replies;
@@ -106,7 +106,7 @@ void Client::follow_master() {
 
 // The connection with the least to do; a new one where all have something to do and there may be more.
 Result<std::shared_ptr<Connection>> Client::take(SteadyTime deadline) {
-  const SteadyTime patience = std::min(deadline, std::chrono::steady_clock::now() + config_.pool_timeout);
+  const SteadyTime patience = std::min(deadline, after(config_.pool_timeout));
   std::unique_lock lock(mutex_);
   for (;;) {
     if (closed_) return fail(ErrorCode::unavailable, "the Redis client is closed");

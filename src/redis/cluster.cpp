@@ -124,7 +124,7 @@ std::shared_ptr<Client> ClusterClient::node(const Endpoint& endpoint) {
 }
 
 Result<void> ClusterClient::refresh(const Map& stale, const std::shared_ptr<Client>& first, SteadyTime deadline) {
-  deadline = std::min(deadline, std::chrono::steady_clock::now() + seeds_.front()->config().dial_timeout);
+  deadline = std::min(deadline, after(seeds_.front()->config().dial_timeout));
   std::unique_lock lock(mutex_);
   if (refreshing_) {
     if (!refreshed_.wait_until(lock, deadline, [this] { return !refreshing_; })) {

@@ -198,7 +198,7 @@ void Errand::start_over() {
 }
 
 bool Errand::pause(int tries) const {
-  const SteadyTime next = std::chrono::steady_clock::now() + pause_before(tries);
+  const SteadyTime next = after(pause_before(tries));
   if (next >= deadline_) return false;
   std::this_thread::sleep_until(next);
   return true;

@@ -7,11 +7,7 @@
 #include <utility>
 
 namespace lrpc::queue::redis {
-namespace {
-
-SteadyTime after(Duration duration) { return std::chrono::steady_clock::now() + duration; }
-
-}  // namespace
+namespace {}  // namespace
 
 SteadyTime share_of(SteadyTime deadline, std::size_t parties) {
   const auto now = std::chrono::steady_clock::now();

@@ -15,10 +15,8 @@ namespace {
 constexpr Duration kTick{100};
 /// A line on which nothing is heard for this long is asked for a sign of life, and for twice as long given up.
 constexpr Duration kSilence = std::chrono::seconds(15);
-constexpr Duration kFirstPause{50};
-constexpr Duration kLastPause = std::chrono::seconds(5);
-
-SteadyTime in(Duration time) { return std::chrono::steady_clock::now() + time; }
+constexpr Duration kFirstReconnectPause{50};
+constexpr Duration kLastReconnectPause = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -55,7 +53,7 @@ void Listener::stop() {
 bool Listener::connect(Connection::Call& call) {
   const auto nodes = router_->nodes();
   for (const auto& node : nodes) {
-    auto line = node->own_connection(in(node->usual_time()));
+    auto line = node->own_connection(after(node->usual_time()));
     if (!line) continue;
     line_ = std::move(*line);
     Pipeline commands;
@@ -76,14 +74,14 @@ bool Listener::connect(Connection::Call& call) {
 
 void Listener::run(const std::stop_token& stop) {
   const Waker& waker = waker_;
-  Duration pause = kFirstPause;
+  Duration pause = kFirstReconnectPause;
   Connection::Call call{.endless = true};
   SteadyTime heard{};
   bool asked = false;
   const auto rest = [&] {
     const Duration jittered(
         static_cast<std::int64_t>(static_cast<double>(pause.count()) * (0.5 + detail::random_unit())));
-    pause = std::min(pause * 2, kLastPause);
+    pause = std::min(pause * 2, kLastReconnectPause);
     pollfd entry{.fd = waker.fd(), .events = POLLIN, .revents = 0};
     ::poll(&entry, 1, static_cast<int>(jittered.count()));
   };
@@ -107,14 +105,14 @@ void Listener::run(const std::stop_token& stop) {
     }
     if (changes.commands() > 0) line_->send(changes);
     const SteadyTime quiet = heard + (asked ? 2 * kSilence : kSilence);
-    const SteadyTime until = anybody_wants_tick() ? std::min(quiet, in(kTick)) : quiet;
+    const SteadyTime until = anybody_wants_tick() ? std::min(quiet, after(kTick)) : quiet;
     if (line_->await(call, until, waker.fd())) {
       if (call.error) {
         line_.reset();
         rest();
         continue;
       }
-      pause = kFirstPause;
+      pause = kFirstReconnectPause;
       heard = std::chrono::steady_clock::now();
       asked = false;
       hear(call);

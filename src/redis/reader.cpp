@@ -12,8 +12,6 @@ constexpr Duration kGrace{20};
 /// A wait is renewed after this time, so that a consumer shows that it lives, and that its connection does.
 constexpr Duration kLongestWait = std::chrono::seconds(5);
 
-SteadyTime in(Duration time) { return std::chrono::steady_clock::now() + time; }
-
 }  // namespace
 
 Result<void> Reader::connect(Route& route, SteadyTime deadline) {
@@ -21,7 +19,7 @@ Result<void> Reader::connect(Route& route, SteadyTime deadline) {
   if (!connection) return std::unexpected(std::move(connection.error()));
   Pipeline command;
   command.add({"CLIENT", "ID"});
-  auto replies = (*connection)->call(command, in(route.usual_time()));
+  auto replies = (*connection)->call(command, after(route.usual_time()));
   if (!replies) return std::unexpected(std::move(replies.error()));
   const Reply& reply = replies->front();
   if (reply.is_error()) return std::unexpected(error_of(reply.text(), "CLIENT ID", route.where()));
@@ -33,14 +31,14 @@ Result<void> Reader::connect(Route& route, SteadyTime deadline) {
 // Ends the wait for the reply of `call`. Our word may overtake the command that it is to end, as they travel on two
 // connections: then it is said again.
 void Reader::unblock(Route& route, Connection::Call& call) {
-  const SteadyTime deadline = in(route.usual_time());
+  const SteadyTime deadline = after(route.usual_time());
   for (Duration pause(1); std::chrono::steady_clock::now() < deadline; pause = std::min(pause * 2, Duration(50))) {
     Pipeline command;
     command.begin(3).arg("CLIENT").arg("UNBLOCK").arg(client_id_);
     const auto replies = route.call(command, deadline, Repeat::safe);
     // Where it fails, the line ends the wait.
     const bool told = replies && replies->front().number() == 1;
-    if (connection_->await(call, told || !replies ? deadline : in(pause), -1)) return;
+    if (connection_->await(call, told || !replies ? deadline : after(pause), -1)) return;
   }
 }
 
@@ -64,7 +62,7 @@ Result<std::vector<Taken>> Reader::wait(const ChannelStore& store, std::size_t m
   }
   Connection::Call call;
   connection_->post(call, store.read_command(most, time));
-  if (!connection_->await(call, in(time + kGrace), waker.fd())) {
+  if (!connection_->await(call, after(time + kGrace), waker.fd())) {
     unblock(route, call);
     if (!call.done()) {
       // The call must not outlive this function.

@@ -48,7 +48,7 @@ std::string Sentinels::where() const {
 }
 
 Result<std::shared_ptr<Connection>> Sentinels::connect(Timeouts timeouts, SteadyTime deadline) {
-  deadline = std::min(deadline, std::chrono::steady_clock::now() + timeouts.dial);
+  deadline = std::min(deadline, after(timeouts.dial));
   Result<Endpoint> master = find(timeouts, deadline);
   if (!master) return std::unexpected(std::move(master.error()));
   auto connection = connect_to(*master, timeouts, deadline);
@@ -74,7 +74,7 @@ bool Sentinels::moved(Timeouts timeouts) {
   if (!watch || !watch->usable()) watch = Connection::open(sentinel, timeouts, deadline).value_or(nullptr);
   const Result<std::optional<Endpoint>> named = watch ? ask(*watch, deadline) : std::nullopt;
   lock.lock();
-  next_look_ = std::chrono::steady_clock::now() + kBetweenLooks;
+  next_look_ = after(kBetweenLooks);
   if (named && *named) {
     watch_ = std::move(watch);
     return (**named).where() != known_->where();

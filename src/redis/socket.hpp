@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,6 +19,9 @@ struct ssl_st;
 struct ssl_ctx_st;
 
 namespace lrpc::queue::redis {
+
+/// The moment so far ahead: deadlines of the network are real time, whatever the clock of the queue says.
+[[nodiscard]] inline SteadyTime after(Duration duration) { return std::chrono::steady_clock::now() + duration; }
 
 /// Bytes to and from a server: TCP, a Unix socket, or TLS over either. One thread may read while another writes;
 /// `shut_down` may come from any.

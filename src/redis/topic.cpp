@@ -17,7 +17,7 @@ RedisTopic::RedisTopic(const std::shared_ptr<Router>& router, std::shared_ptr<Li
       store_(std::make_shared<TopicStore>(route_, name_, Keys(router->config().key_prefix, name_, router->cluster()))) {
 }
 
-SteadyTime RedisTopic::deadline() const { return std::chrono::steady_clock::now() + route_->usual_time(); }
+SteadyTime RedisTopic::deadline() const { return after(route_->usual_time()); }
 
 std::unexpected<Error> RedisTopic::closed() const {
   return fail(ErrorCode::topic_closed, "topic " + name_ + " was closed");
@@ -26,7 +26,7 @@ std::unexpected<Error> RedisTopic::closed() const {
 Result<void> RedisTopic::open() { return store_->open(deadline()); }
 
 Result<void> RedisTopic::publish(std::span<Outgoing> batch, Duration timeout) {
-  const SteadyTime until = std::chrono::steady_clock::now() + std::min(timeout, kLongest);
+  const SteadyTime until = after(std::min(timeout, kLongest));
   const auto pass = gate_.enter();
   if (!pass) return closed();
   auto dropped = store_->publish(batch, policy_, until);

@@ -30,9 +30,9 @@ bool read_headers(std::string_view text, Envelope& message) {
 }
 
 /// Takes the fields of an entry in, one by one.
-class Reader {
+class FieldReader {
  public:
-  Reader(Entry& entry, std::string_view entry_id) : entry_(entry) {
+  FieldReader(Entry& entry, std::string_view entry_id) : entry_(entry) {
     // "<milliseconds>-<number>"
     enqueued_at_ms_ = number(entry_id.substr(0, entry_id.find('-'))).value_or(0);
     timestamp_ = enqueued_at_ms_ / 1000;
@@ -111,7 +111,7 @@ Entry read_entry(std::string_view entry_id, const std::vector<Field>& fields) {
   }
   entry.message = Envelope::make_encoded(std::move(bytes));
   entry.message->set_id(entry_id);
-  Reader reader(entry, entry_id);
+  FieldReader reader(entry, entry_id);
   if (body == fields.end()) reader.complain("the entry has no body");
   for (const Field& field : fields) reader.take(field);
   // A number of deliveries that no message can have had would overflow later.

@@ -126,7 +126,8 @@ TEST(RedisSub, ASecondSignalKillsWhatRuns) {
   process.signal(SIGTERM);
   ASSERT_TRUE(process.wait_for_error("a second signal"));
   process.signal(SIGTERM);
-  EXPECT_EQ(process.wait().exit_code, 143);
+  const RunResult result = process.wait();
+  EXPECT_EQ(result.exit_code, 143) << result.err;
 }
 
 TEST(RedisSub, BeforeMaxASignalIsTheExitCode) {

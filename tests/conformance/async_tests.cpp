@@ -262,7 +262,7 @@ void many_threads(Context& ctx) {
   }
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kAsyncTests[] = {
     {"API_pub_async_callback_gets_the_id", "API_pub_async", {}, callback_gets_the_id},
     {"API_flush_waits_for_all_callbacks", "API_pub_async D5", {}, flush_waits_for_all_callbacks},
     {"API_flush_of_nothing_succeeds", "API_pub_async", {}, flush_of_nothing},
@@ -285,6 +285,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> async_tests() { return kTests; }
+std::span<const TestCase> async_tests() { return kAsyncTests; }
 
 }  // namespace lrpc::queue::conformance

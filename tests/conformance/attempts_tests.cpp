@@ -192,7 +192,7 @@ void limit_is_inherited(Context& ctx) {
   EXPECT_EQ(deliveries(from_queue), 5);
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kAttemptsTests[] = {
     {"D6_attempts_grow_by_nack_lease_loss_and_close",
      "D6 D9 D20",
      {Capability::manual_clock, Capability::lease_expiry},
@@ -215,6 +215,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> attempts_tests() { return kTests; }
+std::span<const TestCase> attempts_tests() { return kAttemptsTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -157,7 +157,7 @@ void nothing_is_lost_while_channels_come(Context& ctx) {
   }
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kBacklogTests[] = {
     {"D4_first_channel_gets_the_backlog", "D4 D5", kBacklog, first_channel_gets_it},
     {"D4_second_channel_does_not_get_the_backlog", "D4", kBacklog, second_channel_does_not},
     {"D4_later_channel_gets_what_is_published_from_then_on", "D4", {}, later_channel_gets_what_follows},
@@ -179,6 +179,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> backlog_tests() { return kTests; }
+std::span<const TestCase> backlog_tests() { return kBacklogTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -199,7 +199,7 @@ void many_handles_on_many_threads(Context& ctx) {
   EXPECT_EQ(must(q.topics()).size(), 3U);
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kBlockingTests[] = {
     {"D21_try_next_and_next_batch_are_bounded", "D21 API_TryNext", {}, try_next_is_bounded},
     {"D21_negative_timeout_does_not_wait", "D21 API_TryNext", {}, negative_timeout_does_not_wait},
     {"D21_largest_timeout_waits", "D21 API_TryNext", {}, longest_timeout_waits},
@@ -215,6 +215,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> blocking_tests() { return kTests; }
+std::span<const TestCase> blocking_tests() { return kBlockingTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -264,7 +264,7 @@ void drop_oldest_is_all_or_nothing(Context& ctx) {
   EXPECT_EQ(ctx.take(s.channel, 2), (std::vector<int>{1, 2}));
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kCapacityTests[] = {
     {"D15_body_over_the_limit_is_refused", "D15", {}, body_limit},
     {"D15_limit_counts_the_string_not_its_json", "D15", {}, body_limit_counts_the_string_itself},
     {"D15_limit_of_bytes", "D15", {}, body_limit_of_bytes},
@@ -303,6 +303,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> capacity_tests() { return kTests; }
+std::span<const TestCase> capacity_tests() { return kCapacityTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -401,9 +401,7 @@ void close_with_a_full_output(Context& ctx) {
   ctx.expect_depth(channel, 50);
 }
 
-constexpr CapabilitySet kTimed = {Capability::manual_clock};
-
-constexpr TestCase kTests[] = {
+constexpr TestCase kCloseDeliveryTests[] = {
     {"D20_channel_close_wakes_blocked_calls", "D20 D21 API_Next", {}, channel_close_wakes},
     {"D20_topic_close_wakes_blocked_calls", "D20 D21", {}, topic_close_wakes},
     {"D20_queue_close_wakes_blocked_calls", "D20 D21", {}, queue_close_wakes},
@@ -430,6 +428,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> close_delivery_tests() { return kTests; }
+std::span<const TestCase> close_delivery_tests() { return kCloseDeliveryTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -241,7 +241,7 @@ void channels_remain_registered(Context& ctx) {
   EXPECT_EQ(must(topic.channel_list()), (std::vector<std::string>{"other", "work"}));
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kCloseStateTests[] = {
     {"D20_calls_on_a_closed_channel", "D20 API_Close", {}, closed_channel},
     {"D20_calls_on_a_closed_topic", "D20 API_Close", {}, closed_topic},
     {"D20_calls_on_a_closed_queue", "D20 API_Close", {}, closed_queue},
@@ -259,6 +259,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> close_state_tests() { return kTests; }
+std::span<const TestCase> close_state_tests() { return kCloseStateTests; }
 
 }  // namespace lrpc::queue::conformance

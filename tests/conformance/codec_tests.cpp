@@ -228,10 +228,9 @@ void undecodable_can_be_requeued(Context& ctx) {
   EXPECT_EQ(message.attempts(), 1);
 }
 
-constexpr CapabilitySet kLetters = {Capability::dead_letters};
 constexpr Bodies kEncoded = Bodies::encoded_only;
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kCodecTests[] = {
     {"API_bodies_of_every_kind_arrive_unchanged", "API_codec API_NewTopic", {}, kinds_of_bodies},
     {"API_type_without_codec_is_handed_over",
      "API_codec API_NewTopic",
@@ -253,6 +252,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> codec_tests() { return kTests; }
+std::span<const TestCase> codec_tests() { return kCodecTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -205,7 +205,7 @@ void limit_next_from_many_threads(Context& ctx) {
   ctx.expect_depth(s.channel, 0);
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kConcurrencyTests[] = {
     {"D11_max_in_flight_is_reached_and_never_exceeded", "D11", {}, reached_and_never_exceeded},
     {"D11_default_max_in_flight_is_ten", "D11", {}, default_is_ten},
     {"D11_every_free_slot_takes_a_message_at_once", "D11 D21", {}, reached_by_single_publishes},
@@ -225,6 +225,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> concurrency_tests() { return kTests; }
+std::span<const TestCase> concurrency_tests() { return kConcurrencyTests; }
 
 }  // namespace lrpc::queue::conformance

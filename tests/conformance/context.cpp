@@ -4,6 +4,13 @@
 #include <thread>
 
 namespace lrpc::queue::conformance {
+
+std::vector<int> numbers(int from, int to) {
+  std::vector<int> list;
+  for (int i = from; i <= to; ++i) list.push_back(i);
+  return list;
+}
+
 namespace {
 
 constexpr std::chrono::seconds kPatience(5);

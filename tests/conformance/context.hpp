@@ -44,6 +44,9 @@ T must(Result<T> result, std::source_location at = std::source_location::current
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
+/// The bodies `from` to `to`.
+[[nodiscard]] std::vector<int> numbers(int from, int to);
+
 /// Checks that a call succeeded.
 template <class T>
 void expect_ok(const Result<T>& result, std::source_location at = std::source_location::current()) {

@@ -13,9 +13,6 @@ namespace {
 using std::chrono::hours;
 using std::chrono::seconds;
 
-constexpr CapabilitySet kLetters = {Capability::dead_letters};
-constexpr CapabilitySet kTimed = {Capability::dead_letters, Capability::manual_clock};
-
 /// Gives up everything that is ready.
 void give_up_all(Context& ctx, Channel<int>& channel, std::size_t count) {
   while (count > 0) {
@@ -32,12 +29,6 @@ std::vector<int> bodies(const DeadLetterPage<int>& page) {
     if (letter.message) result.push_back(letter.message->body());
   }
   return result;
-}
-
-std::vector<int> numbers(int from, int to) {
-  std::vector<int> list;
-  for (int i = from; i <= to; ++i) list.push_back(i);
-  return list;
 }
 
 void keeps_the_original(Context& ctx) {
@@ -303,8 +294,8 @@ void same_id_twice(Context& ctx) {
   EXPECT_EQ(ctx.take(s.channel, 2), (std::vector<int>{1, 2}));
 }
 
-constexpr TestCase kTests[] = {
-    {"D18_dead_letter_keeps_the_original", "D18 D7", kTimed, keeps_the_original},
+constexpr TestCase kDeadLetterTests[] = {
+    {"D18_dead_letter_keeps_the_original", "D18 D7", kTimedLetters, keeps_the_original},
     {"D18_dead_letter_has_raw_bytes_where_bodies_are_encoded", "D18 API_dead_letters", kLetters,
      raw_bytes_where_encoded},
     {"D18_empty_list", "D18 API_dead_letters", kLetters, empty_list},
@@ -314,8 +305,8 @@ constexpr TestCase kTests[] = {
     {"D18_requeue_all_starts_over", "D18 D6 API_dead_letters", kLetters, requeue_all},
     {"D18_requeue_some_by_id", "D18 API_dead_letters", kLetters, requeue_some},
     {"D18_requeue_wakes_consumers", "D18 D21", kLetters, requeue_wakes_consumers},
-    {"D18_requeue_renews_a_passed_expiry", "D18 D12", kTimed, requeue_renews_a_passed_expiry},
-    {"D18_requeue_restarts_the_ttl_of_the_channel", "D18 D12", kTimed, requeue_restarts_the_cap},
+    {"D18_requeue_renews_a_passed_expiry", "D18 D12", kTimedLetters, requeue_renews_a_passed_expiry},
+    {"D18_requeue_restarts_the_ttl_of_the_channel", "D18 D12", kTimedLetters, requeue_restarts_the_cap},
     {"D18_purge", "D18 API_dead_letters", kLetters, purge},
     {"D18_limit_lets_the_oldest_go", "D18", kLetters, limit_lets_the_oldest_go},
     {"D18_limit_zero_keeps_none", "D18", kLetters, limit_zero_keeps_none},
@@ -327,6 +318,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> dead_letter_tests() { return kTests; }
+std::span<const TestCase> dead_letter_tests() { return kDeadLetterTests; }
 
 }  // namespace lrpc::queue::conformance

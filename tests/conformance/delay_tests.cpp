@@ -13,8 +13,6 @@ namespace {
 using std::chrono::hours;
 using std::chrono::seconds;
 
-constexpr CapabilitySet kDelayed = {Capability::manual_clock, Capability::delayed_publish};
-
 TimePoint in(Context& ctx, Duration after) { return TimePoint(std::chrono::milliseconds(ctx.now_ms()) + after); }
 
 void not_before_its_time(Context& ctx) {
@@ -251,7 +249,7 @@ void wall_clock_changes(Context& ctx) {
   EXPECT_EQ(ctx.take(s.channel, 1), std::vector<int>{1});
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kDelayTests[] = {
     {"D17_delayed_message_comes_at_its_time", "D17", kDelayed, not_before_its_time},
     {"D17_deliver_at_an_instant", "D17 API_PubOptions", kDelayed, at_an_instant},
     {"D17_delay_zero_is_now", "D17", {Capability::delayed_publish}, zero_is_now},
@@ -278,6 +276,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> delay_tests() { return kTests; }
+std::span<const TestCase> delay_tests() { return kDelayTests; }
 
 }  // namespace lrpc::queue::conformance

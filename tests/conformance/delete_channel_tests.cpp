@@ -186,7 +186,7 @@ void while_publishing(Context& ctx) {
   ctx.expect_depth(keeper, published);
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kDeleteChannelTests[] = {
     {"D20_open_handles_of_a_deleted_channel_stay_dead", "D20 API_delete_channel", kDelete, open_handles_stay_dead},
     {"D20_deleting_an_unknown_channel", "D20 API_delete_channel", kDelete, unknown_channel},
     {"D20_other_channels_go_on_after_a_deletion", "D20 D1", kDelete, other_channels_go_on},
@@ -211,6 +211,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> delete_channel_tests() { return kTests; }
+std::span<const TestCase> delete_channel_tests() { return kDeleteChannelTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -12,12 +12,6 @@
 namespace lrpc::queue::conformance {
 namespace {
 
-std::vector<int> numbers(int from, int to) {
-  std::vector<int> list;
-  for (int i = from; i <= to; ++i) list.push_back(i);
-  return list;
-}
-
 void fan_out(Context& ctx) {
   auto s = ctx.setup<int>();
   std::vector<Channel<int>> channels = {s.channel};
@@ -250,7 +244,7 @@ void explicit_dead_letter_limit_replaces_an_implicit_one(Context& ctx) {
   EXPECT_EQ(page.items[0].message->body(), 3);
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kDeliveryTests[] = {
     {"D1_fan_out_every_channel_gets_every_message", "D1 D5", {}, fan_out},
     {"D1_channels_settle_independently", "D1 D10", {}, channels_settle_independently},
     {"D1_consumers_of_one_channel_compete", "D1", {}, consumers_compete},
@@ -284,6 +278,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> delivery_tests() { return kTests; }
+std::span<const TestCase> delivery_tests() { return kDeliveryTests; }
 
 }  // namespace lrpc::queue::conformance

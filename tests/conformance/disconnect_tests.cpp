@@ -109,7 +109,7 @@ void ping_tells(Context& ctx) {
   EXPECT_TRUE(ctx.eventually([&] { return q.ping().has_value(); }));
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kDisconnectTests[] = {
     {"D22_publish_fails_in_time_and_recovers", "D22 D3", kCut, publish_fails_in_time_and_recovers},
     {"D22_batch_fails_whole", "D22 D2", {Capability::disconnects, Capability::atomic_batch}, batch_fails_whole},
     {"D22_subscription_goes_on_by_itself", "D22", kCut, subscription_goes_on},
@@ -120,6 +120,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> disconnect_tests() { return kTests; }
+std::span<const TestCase> disconnect_tests() { return kDisconnectTests; }
 
 }  // namespace lrpc::queue::conformance

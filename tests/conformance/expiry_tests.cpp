@@ -13,10 +13,6 @@ namespace {
 using std::chrono::hours;
 using std::chrono::seconds;
 
-constexpr CapabilitySet kTimed = {Capability::manual_clock};
-constexpr CapabilitySet kLetters = {Capability::manual_clock, Capability::dead_letters};
-constexpr CapabilitySet kDelayed = {Capability::manual_clock, Capability::delayed_publish};
-
 const PubOptions kFiveSeconds{.expires = seconds(5)};
 
 bool empty(Context& ctx, Channel<int>& channel) {
@@ -299,7 +295,7 @@ void expiry_of_a_held_retry(Context& ctx) {
   EXPECT_EQ(handled.items(), (std::vector<int>{1, 2}));
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kExpiryTests[] = {
     {"D12_expired_message_is_never_delivered", "D12", kTimed, expired_is_not_delivered},
     {"D12_expired_message_is_not_in_a_batch", "D12 API_TryNext", kTimed, expired_is_not_in_a_batch},
     {"D12_subscription_passes_over_expired_messages", "D12", kTimed, subscription_passes_over_expired},
@@ -315,8 +311,8 @@ constexpr TestCase kTests[] = {
      {Capability::manual_clock, Capability::lease_expiry},
      expiry_after_lease_loss},
     {"D12_in_flight_message_may_be_settled_after_expiry", "D12 D10", kTimed, in_flight_may_be_settled_after_expiry},
-    {"D12_expired_message_becomes_a_dead_letter_if_asked", "D12 D18", kLetters, expired_becomes_a_dead_letter},
-    {"D12_expired_retry_becomes_a_dead_letter_if_asked", "D12 D18", kLetters, expired_retry_becomes_a_dead_letter},
+    {"D12_expired_message_becomes_a_dead_letter_if_asked", "D12 D18", kTimedLetters, expired_becomes_a_dead_letter},
+    {"D12_expired_retry_becomes_a_dead_letter_if_asked", "D12 D18", kTimedLetters, expired_retry_becomes_a_dead_letter},
     {"D12_ttl_of_a_channel_caps", "D12", kTimed, channel_cap},
     {"D12_ttl_of_a_channel_does_not_extend", "D12", kTimed, channel_cap_does_not_extend},
     {"D12_inherited_ttl_is_no_cap", "D12", kTimed, inherited_ttl_is_no_cap},
@@ -331,6 +327,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> expiry_tests() { return kTests; }
+std::span<const TestCase> expiry_tests() { return kExpiryTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -247,9 +247,7 @@ void negative_retry_after_loses_nothing(Context& ctx) {
   EXPECT_TRUE(ctx.eventually([&] { return s.channel.depth() == 0; }));
 }
 
-constexpr CapabilitySet kLetters = {Capability::dead_letters};
-
-constexpr TestCase kTests[] = {
+constexpr TestCase kHandlerTests[] = {
     {"API_handler_success_in_every_form_acks", "API_Handler API_Subscribe", kLetters, successes},
     {"D14_handler_failure_in_every_form_is_a_retry_that_counts", "D14 API_Handler API_ProcessRsp", kLetters, failures},
     {"API_handler_can_reject_with_a_reason", "API_ProcessRsp D18", kLetters, rejection},
@@ -268,6 +266,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> handler_tests() { return kTests; }
+std::span<const TestCase> handler_tests() { return kHandlerTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -323,7 +323,7 @@ void hooks_run_at_once_from_many_threads(Context& ctx) {
   EXPECT_EQ(figures->all()["events published"], 400U);
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kHooksTests[] = {
     {"API_interceptors_nest_the_first_outermost", "API_interceptors", {}, interceptors_nest},
     {"API_publish_interceptor_sees_the_messages", "API_interceptors", {}, publish_call_shows_the_messages},
     {"API_publish_interceptor_sets_headers", "API_interceptors", {}, publish_interceptor_sets_headers},
@@ -344,6 +344,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> hooks_tests() { return kTests; }
+std::span<const TestCase> hooks_tests() { return kHooksTests; }
 
 }  // namespace lrpc::queue::conformance

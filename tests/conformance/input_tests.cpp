@@ -236,7 +236,7 @@ void queues_are_separate(Context& ctx) {
   ctx.expect_depth(second.channel, 0);
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kInputTests[] = {
     {"D23_wrong_topic_names_are_refused", "D23 API_NewTopic", {}, wrong_topic_names},
     {"D23_wrong_channel_names_are_refused", "D23 API_GetOrAddChannel", {}, wrong_channel_names},
     {"D23_right_names_work", "D23", {}, right_names_work},
@@ -253,6 +253,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> input_tests() { return kTests; }
+std::span<const TestCase> input_tests() { return kInputTests; }
 
 }  // namespace lrpc::queue::conformance

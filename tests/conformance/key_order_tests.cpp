@@ -17,8 +17,6 @@ using std::chrono::seconds;
 using Text = std::string;
 using Texts = std::vector<std::string>;
 
-constexpr CapabilitySet kTimed = {Capability::manual_clock};
-
 void pub(Topic<Text>& topic, const Text& body, const Text& key) { must(topic.pub(body, {.key = key})); }
 
 bool drained(Context& ctx, Channel<Text>& channel) {
@@ -382,7 +380,7 @@ void next_ignores_keys(Context& ctx) {
   EXPECT_EQ(ctx.receive(s.channel).body(), "a2");
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kKeyOrderTests[] = {
     {"D5_same_key_is_handled_one_after_another", "D5", {}, same_key_one_after_another},
     {"D5_other_keys_go_on_while_one_is_busy", "D5 D11", {}, other_keys_go_on},
     {"D5_messages_without_key_run_side_by_side", "D5 D11", {}, empty_key_is_no_key},
@@ -405,6 +403,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> key_order_tests() { return kTests; }
+std::span<const TestCase> key_order_tests() { return kKeyOrderTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -13,7 +13,6 @@ using std::chrono::seconds;
 
 constexpr seconds kLease(10);
 constexpr CapabilitySet kLeases = {Capability::manual_clock, Capability::lease_expiry};
-constexpr CapabilitySet kTimed = {Capability::manual_clock};
 
 ChannelConfig short_lease() { return {.max_retries = -1, .ack_timeout = kLease}; }
 
@@ -324,7 +323,7 @@ void wall_clock_changes_leave_leases_alone(Context& ctx) {
   EXPECT_EQ(ctx.receive(s.channel).attempts(), 2);
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kLeaseTests[] = {
     {"D9_lease_expiry_redelivers", "D9 D6 D1", kLeases, expiry_redelivers},
     {"D9_default_lease_is_thirty_seconds", "D9", kLeases, default_lease},
     {"D9_each_delivery_has_its_own_lease", "D9", kLeases, each_delivery_has_its_own_lease},
@@ -353,6 +352,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> lease_tests() { return kTests; }
+std::span<const TestCase> lease_tests() { return kLeaseTests; }
 
 }  // namespace lrpc::queue::conformance

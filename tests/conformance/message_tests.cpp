@@ -214,7 +214,7 @@ void move_only_bodies(Context& ctx) {
   }
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kMessageTests[] = {
     {"API_message_constructor_fills_id_and_timestamp", "API_NewMessage", {}, new_message_has_id_and_time},
     {"API_message_with_id_keeps_any_text", "API_NewMessageWithID", {}, message_with_id},
     {"API_any_id_arrives_as_written", "API_NewMessageWithID API_Ack", {}, odd_ids_arrive_unchanged},
@@ -237,6 +237,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> message_tests() { return kTests; }
+std::span<const TestCase> message_tests() { return kMessageTests; }
 
 }  // namespace lrpc::queue::conformance

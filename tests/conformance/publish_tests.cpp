@@ -263,7 +263,7 @@ void topics_are_separate(Context& ctx) {
   EXPECT_EQ(must(s.queue.topics()), (Ids{"events", "others"}));
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kPublishTests[] = {
     {"API_pub_returns_the_id_and_the_message_arrives", "API_Pub D3 D6", {}, pub_returns_the_id},
     {"API_pub_stamps_timestamp_and_enqueued_at", "API_Pub D12", {Capability::manual_clock}, pub_stamps_the_time},
     {"API_pub_batch_returns_ids_in_order", "API_PubBatch D5", {}, pub_batch_keeps_order},
@@ -286,6 +286,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> publish_tests() { return kTests; }
+std::span<const TestCase> publish_tests() { return kPublishTests; }
 
 }  // namespace lrpc::queue::conformance

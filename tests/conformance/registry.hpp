@@ -27,6 +27,12 @@ class CapabilitySet {
   std::uint32_t bits_ = 0;
 };
 
+// What most tests need.
+inline constexpr CapabilitySet kTimed = {Capability::manual_clock};
+inline constexpr CapabilitySet kLetters = {Capability::dead_letters};
+inline constexpr CapabilitySet kTimedLetters = {Capability::manual_clock, Capability::dead_letters};
+inline constexpr CapabilitySet kDelayed = {Capability::manual_clock, Capability::delayed_publish};
+
 /// Whether a test can run where bodies are typed.
 enum class Bodies { any, encoded_only };
 

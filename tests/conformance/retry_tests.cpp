@@ -12,8 +12,6 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr CapabilitySet kTimed = {Capability::manual_clock};
-
 /// Nacks the message that is ready and checks that it comes back after exactly `delay`.
 void expect_back_after(Context& ctx, Channel<int>& channel, const NackOptions& options, Duration delay) {
   must(channel.nack(ctx.receive(channel), options));
@@ -218,7 +216,7 @@ void very_long_delays(Context& ctx) {
   ctx.expect_depth(s.channel, 1);
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kRetryTests[] = {
     {"D8_default_retry_delay_is_one_second", "D8", kTimed, default_delay},
     {"D8_retry_delay_and_explicit_delay", "D8 API_Nack", kTimed, configured_delay},
     {"D8_backoff_grows_up_to_its_limit", "D8", kTimed, backoff_grows},
@@ -238,6 +236,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> retry_tests() { return kTests; }
+std::span<const TestCase> retry_tests() { return kRetryTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -262,7 +262,7 @@ void one_of_many_acks_wins(Context& ctx) {
   ctx.expect_depth(s.channel, 0);
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kSettleTests[] = {
     {"API_ack_in_every_form_removes_the_message", "API_Ack D10", {}, ack_removes_the_message},
     {"API_nack_in_every_form_brings_the_message_back", "API_Nack D1 D6", {}, nack_brings_the_message_back},
     {"D10_settling_twice_gives_message_not_found", "D10", {}, settling_twice},
@@ -290,6 +290,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> settle_tests() { return kTests; }
+std::span<const TestCase> settle_tests() { return kSettleTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -186,7 +186,7 @@ void ping(Context& ctx) {
   expect_error(q.ping(), ErrorCode::queue_closed);
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kStatsTests[] = {
     {"D19_depth_and_stats_follow_each_step",
      "D19 API_Depth API_stats",
      {Capability::exact_depth, Capability::dead_letters},
@@ -212,6 +212,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> stats_tests() { return kTests; }
+std::span<const TestCase> stats_tests() { return kStatsTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -265,7 +265,7 @@ void big_backlog(Context& ctx) {
   ctx.expect_depth(s.channel, 0);
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kStressTests[] = {
     {"D1_fifty_publishers_and_fifty_subscribers", "D1 D2 D11", {}, fifty_and_fifty},
     {"D1_fifty_publishers_and_fifty_consumers_of_next", "D1 D10 API_Next", {}, fifty_and_fifty_with_next},
     {"D1_nack_storm_loses_nothing", "D1 D6 D8", {}, nack_storm},
@@ -277,6 +277,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> stress_tests() { return kTests; }
+std::span<const TestCase> stress_tests() { return kStressTests; }
 
 }  // namespace lrpc::queue::conformance

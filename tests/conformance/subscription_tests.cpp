@@ -303,7 +303,7 @@ void close_while_paused(Context& ctx) {
   EXPECT_EQ(ctx.take(reopened, 1), std::vector<int>{1}) << "a pause ends with the use of the channel";
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kSubscriptionTests[] = {
     {"API_subscribe_handles_old_and_new_messages", "API_Subscribe", {}, handles_old_and_new_messages},
     {"D5_one_handler_at_a_time_keeps_publish_order", "D5 D11", {}, one_handler_at_a_time_keeps_order},
     {"API_dropping_a_subscription_stops_nothing", "API_Subscribe", {}, dropping_the_handle_stops_nothing},
@@ -325,6 +325,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> subscription_tests() { return kTests; }
+std::span<const TestCase> subscription_tests() { return kSubscriptionTests; }
 
 }  // namespace lrpc::queue::conformance

@@ -12,8 +12,6 @@ namespace {
 using std::chrono::hours;
 using std::chrono::seconds;
 
-constexpr CapabilitySet kTimed = {Capability::manual_clock};
-
 /// The whole second, rounded up, that lies `after` from now.
 std::int64_t second_after(Context& ctx, Duration after) { return (ctx.now_ms() + after.count() + 999) / 1000; }
 
@@ -115,7 +113,7 @@ void very_long_times(Context& ctx) {
   EXPECT_EQ(ctx.take(s.channel, 2), (std::vector<int>{1, 2}));
 }
 
-constexpr TestCase kTests[] = {
+constexpr TestCase kTtlTests[] = {
     {"D12_default_ttl_is_a_day", "D12", kTimed, default_is_a_day},
     {"D12_ttl_of_the_topic_wins_over_the_queue", "D12", kTimed, topic_wins_over_queue},
     {"D12_expiry_is_rounded_up_to_whole_seconds", "D12", kTimed, rounding_up},
@@ -135,6 +133,6 @@ constexpr TestCase kTests[] = {
 
 }  // namespace
 
-std::span<const TestCase> ttl_tests() { return kTests; }
+std::span<const TestCase> ttl_tests() { return kTtlTests; }
 
 }  // namespace lrpc::queue::conformance
