@@ -379,11 +379,11 @@ Result<void> RedisChannel::carry_out(std::vector<Outcome>& outcomes) {
   return {};
 }
 
-// What the server refuses to settle is not tried again: it comes again when its lease is over.
-void RedisChannel::leave_to_lease(DeliveryTag tag, const Error& error) {
-  if (passes(error)) return;
+// Where nobody tries again (the server refused), it comes again when its lease is over.
+void RedisChannel::not_settled(DeliveryTag tag, const Error& error) {
   const std::lock_guard lock(mutex_);
-  held_.end_by(tag, now() + lease().count());
+  held_.set_being_kept(tag, false);
+  if (!passes(error)) held_.end_by(tag, now() + lease().count());
 }
 
 Result<void> RedisChannel::ack(std::span<const DeliveryTag> tags, std::span<bool> done) {
@@ -414,7 +414,7 @@ Result<void> RedisChannel::ack_some(std::span<const DeliveryTag> tags, std::span
   if (handles.empty()) return {};
   const auto acked = std::make_unique<bool[]>(handles.size());
   if (auto ok = store()->ack(handles, {acked.get(), handles.size()}, deadline()); !ok) {
-    for (const std::size_t place : places) leave_to_lease(tags[place], ok.error());
+    for (const std::size_t place : places) not_settled(tags[place], ok.error());
     return ok;
   }
   {
@@ -451,8 +451,8 @@ Result<void> RedisChannel::touch_all(std::span<const DeliveryTag> tags, std::spa
     {
       const std::lock_guard lock(mutex_);
       for (std::size_t i = 0; i < outcomes.size(); ++i) {
-        done[places[i]] = outcomes[i].deliveries_now > 0;
-        if (!done[places[i]]) held_.remove(tags[places[i]]);
+        // A refusal can be older than what we know: the count changes when a delivery is kept or handed to us again.
+        done[places[i]] = outcomes[i].deliveries_now > 0 || held_.survives_refusal(tags[places[i]], outcomes[i].handle);
       }
       ++wakes_;
     }
@@ -497,6 +497,7 @@ Result<void> RedisChannel::settle(std::span<Settlement> settlements) {
           case Settlement::Action::keep:
             outcome.action = s.action == Settlement::Action::keep ? Outcome::Action::keep : Outcome::Action::give_back;
             outcome.counted = std::max<std::int64_t>(counted - held->base, 0);
+            if (s.action == Settlement::Action::keep) held_.set_being_kept(s.tag, true);
             given_back = given_back || s.action == Settlement::Action::give_back;
             break;
           case Settlement::Action::dead_letter:
@@ -514,7 +515,7 @@ Result<void> RedisChannel::settle(std::span<Settlement> settlements) {
     }
     if (outcomes.empty()) return {};
     if (auto ok = carry_out(outcomes); !ok) {
-      for (const std::size_t place : places) leave_to_lease(settlements[place].tag, ok.error());
+      for (const std::size_t place : places) not_settled(settlements[place].tag, ok.error());
       return ok;
     }
     {

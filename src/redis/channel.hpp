@@ -92,7 +92,7 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   Result<void> carry_out(std::vector<Outcome>& outcomes);
   Result<void> ack_some(std::span<const DeliveryTag> tags, std::span<bool> done);
   Result<void> touch_all(std::span<const DeliveryTag> tags, std::span<bool> done);
-  void leave_to_lease(DeliveryTag tag, const Error& error);
+  void not_settled(DeliveryTag tag, const Error& error);
   [[nodiscard]] std::int64_t now() const { return parts_.clock->now().tick_ms; }
   [[nodiscard]] Duration lease() const noexcept { return Duration(lease_.load()); }
   [[nodiscard]] std::shared_ptr<ChannelStore> store() const {

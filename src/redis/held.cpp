@@ -90,6 +90,18 @@ std::optional<DeliveryTag> HeldTable::find(std::string_view id) const {
 
 void HeldTable::remove(DeliveryTag tag) { erase(tag.generation); }
 
+bool HeldTable::survives_refusal(DeliveryTag tag, const Handle& handle) {
+  const auto it = held_.find(tag.generation);
+  if (it == held_.end()) return false;
+  if (it->second.being_kept || it->second.handle.deliveries != handle.deliveries) return true;
+  erase(tag.generation);
+  return false;
+}
+
+void HeldTable::set_being_kept(DeliveryTag tag, bool being_kept) {
+  if (const auto it = held_.find(tag.generation); it != held_.end()) it->second.being_kept = being_kept;
+}
+
 DeliveryTag HeldTable::renew(DeliveryTag tag, std::int64_t deliveries, int attempts) {
   const auto it = held_.find(tag.generation);
   if (it == held_.end()) return tag;
@@ -97,6 +109,7 @@ DeliveryTag HeldTable::renew(DeliveryTag tag, std::int64_t deliveries, int attem
   erase(tag.generation);
   held.handle.deliveries = deliveries;
   held.attempts = attempts;
+  held.being_kept = false;
   const Number number = next_number();
   index(number, held);
   held_.emplace(number, std::move(held));

@@ -27,6 +27,7 @@ struct Held {
   std::int64_t until = 0;       ///< Tick at which its lease ends here; kForever for one that a subscription renews.
   std::int64_t renewed_at = 0;  ///< Tick at which somebody last wanted it to go on.
   bool long_lease = false;      ///< Touched for longer than the server knows: kept alive from here.
+  bool being_kept = false;      ///< The server is being told that it goes on under another count.
   [[nodiscard]] bool renewed() const noexcept { return until == kForever; }
   static constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
 };
@@ -48,6 +49,11 @@ class HeldTable {
   [[nodiscard]] const Held* find(DeliveryTag tag) const;
   [[nodiscard]] std::optional<DeliveryTag> find(std::string_view id) const;
   void remove(DeliveryTag tag);
+  /// The server does not know it under the count of `handle`: forgotten and false, unless that count is an old one or
+  /// is just being replaced.
+  bool survives_refusal(DeliveryTag tag, const Handle& handle);
+  /// Begins (or gives up) to keep a delivery; `renew` ends it.
+  void set_being_kept(DeliveryTag tag, bool being_kept);
   /// A kept delivery goes on as another.
   DeliveryTag renew(DeliveryTag tag, std::int64_t deliveries, int attempts);
   void set_lease(DeliveryTag tag, std::int64_t until, bool long_lease);
