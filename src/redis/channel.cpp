@@ -20,8 +20,11 @@ Duration jittered(Duration time) {
   return Duration(static_cast<std::int64_t>(static_cast<double>(time.count()) * (0.75 + 0.25 * detail::random_unit())));
 }
 
-/// How often a consumer looks for what others left behind.
-Duration upkeep_every(Duration lease) { return jittered(std::clamp(lease / 4, Duration(1000), Duration(5000))); }
+/// How often a consumer looks for what others left behind: not in step with others, and so that one with nothing to do
+/// makes no more than two calls a second.
+Duration upkeep_every(Duration lease) {
+  return Duration(1000) + jittered(std::clamp(lease / 4, Duration(1250), Duration(5000)) - Duration(1000));
+}
 
 /// Of the line, not of the question: worth another try.
 bool passes(const Error& error) {
@@ -168,7 +171,7 @@ bool RedisChannel::look_is_due() {
 }
 
 SteadyTime RedisChannel::next_look() {
-  std::int64_t tick = std::min(next_due_.load(), next_upkeep_);
+  std::int64_t tick = next_due_;
   {
     const std::lock_guard lock(mutex_);
     tick = std::min(tick, held_.next_end());
@@ -197,7 +200,8 @@ Result<std::size_t> RedisChannel::ask(std::span<Delivery> out, const ReceiveOpti
     const bool waits = options.deadline > std::chrono::steady_clock::now();
     if (!waits) return read_at_once(out, options.renewed);
     const std::uint64_t rebuilt = rebuilt_;
-    auto taken = reader_.wait(*store(), out.size(), std::min(options.deadline, next_look()), waker_);
+    auto taken = reader_.wait(*store(), out.size(), std::min(options.deadline, next_look()), waker_,
+                              parts_.clock->real(next_upkeep_));
     if (!taken) return explain(std::move(taken.error()), rebuilt);
     if (!receiving_ || gate_.is_shut()) {
       // They came when nobody wanted any more.

@@ -89,6 +89,11 @@ Result<std::vector<Reply>> Client::call(const Pipeline& commands, SteadyTime dea
 Result<std::vector<Reply>> Client::call_once(const Pipeline& commands, SteadyTime deadline) {
   if (sentinels_) follow_master();
   auto connection = take(deadline);
+  // Servers close connections that rest (timeout, CLIENT KILL), and balancers do.
+  while (connection && (*connection)->dropped()) {
+    give_back(*connection, false);
+    connection = take(deadline);
+  }
   if (!connection) return std::unexpected(std::move(connection.error()));
   auto replies = (*connection)->call(commands, deadline);
   give_back(*connection, replies && std::ranges::any_of(*replies, is_refusal));

@@ -215,6 +215,14 @@ void Connection::fail_all(const Error& why) {
 
 void Connection::abort() noexcept { socket_->shut_down(); }
 
+bool Connection::dropped() {
+  const std::lock_guard lock(mutex_);
+  if (broken_) return true;
+  if (!places_.empty() || writing_ || reading_ || !socket_->ended()) return false;
+  fail_all({.code = ErrorCode::unavailable, .message = "Redis at " + where_ + " has closed a resting connection"});
+  return true;
+}
+
 bool Connection::usable() const {
   const std::lock_guard lock(mutex_);
   return !broken_;

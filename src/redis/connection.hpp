@@ -71,6 +71,8 @@ class Connection {
 
   /// Ends all calls by closing the connection.
   void abort() noexcept;
+  /// Whether it rests and the server has closed it meanwhile: a call on it would have an unknown outcome.
+  [[nodiscard]] bool dropped();
   /// False once the connection is lost.
   [[nodiscard]] bool usable() const;
   /// Calls that wait for their replies now.

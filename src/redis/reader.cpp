@@ -7,8 +7,10 @@
 namespace lrpc::queue::redis {
 namespace {
 
-/// The server ends a wait by itself; only when it does not, we do.
-constexpr Duration kGrace{20};
+/// The server ends a wait by itself, at its next tick (a tenth of a second); only when it does not, or somebody is in a
+/// hurry, we do.
+constexpr Duration kHurry{20};
+constexpr Duration kGrace{150};
 /// A wait is renewed after this time, so that a consumer shows that it lives, and that its connection does.
 constexpr Duration kLongestWait = std::chrono::seconds(5);
 
@@ -43,7 +45,7 @@ void Reader::unblock(Route& route, Connection::Call& call) {
 }
 
 Result<std::vector<Taken>> Reader::wait(const ChannelStore& store, std::size_t most, SteadyTime deadline,
-                                        const Waker& waker) {
+                                        const Waker& waker, SteadyTime roughly) {
   Route& route = *store.route();
   if (connection_ == nullptr || !connection_->usable()) {
     if (auto ok = connect(route, deadline); !ok) {
@@ -53,16 +55,19 @@ Result<std::vector<Taken>> Reader::wait(const ChannelStore& store, std::size_t m
     }
   }
   const auto now = std::chrono::steady_clock::now();
+  const SteadyTime end = std::min(deadline, roughly);
   // Rounded up: the server waits for whole milliseconds, and for ever with 0.
   Duration time = kLongestWait;
-  if (deadline <= now) {
+  if (end <= now) {
     time = Duration(1);  // the difference may have no value
-  } else if (deadline <= now + kLongestWait) {
-    time = std::chrono::ceil<Duration>(deadline - now);
+  } else if (end <= now + kLongestWait) {
+    time = std::chrono::ceil<Duration>(end - now);
   }
+  SteadyTime patience = now + time + kGrace;
+  if (deadline < patience) patience = std::max(deadline, now + time) + kHurry;
   Connection::Call call;
   connection_->post(call, store.read_command(most, time));
-  if (!connection_->await(call, after(time + kGrace), waker.fd())) {
+  if (!connection_->await(call, patience, waker.fd())) {
     unblock(route, call);
     if (!call.done()) {
       // The call must not outlive this function.

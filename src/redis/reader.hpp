@@ -16,9 +16,10 @@ namespace lrpc::queue::redis {
 /// For one thread at a time.
 class Reader {
  public:
-  /// Reads up to `most` entries; waits for the first until `deadline` or until `waker` wakes. `outcome_unknown`:
-  /// entries may have been handed out that did not arrive.
-  Result<std::vector<Taken>> wait(const ChannelStore& store, std::size_t most, SteadyTime deadline, const Waker& waker);
+  /// Reads up to `most` entries; waits for the first until `deadline`, until `waker` wakes, or until about `roughly`.
+  /// `outcome_unknown`: entries may have been handed out that did not arrive.
+  Result<std::vector<Taken>> wait(const ChannelStore& store, std::size_t most, SteadyTime deadline, const Waker& waker,
+                                  SteadyTime roughly = SteadyTime::max());
   void disconnect() noexcept { connection_.reset(); }
 
  private:

@@ -319,6 +319,19 @@ Result<void> Socket::write(std::string_view bytes, SteadyTime deadline, std::siz
   return {};
 }
 
+bool Socket::ended() {
+  char byte = 0;
+  if (tls_ == nullptr) {
+    return ::recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+  }
+  // There may be something that is only between OpenSSL and its like.
+  const std::lock_guard lock(tls_mutex_);
+  ERR_clear_error();
+  const int n = SSL_peek(tls_, &byte, 1);
+  const int error = SSL_get_error(tls_, n);
+  return error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE;
+}
+
 void Socket::shut_down() noexcept { ::shutdown(fd_, SHUT_RDWR); }
 
 }  // namespace lrpc::queue::redis

@@ -39,6 +39,8 @@ class Socket {
   Result<std::size_t> read(std::span<char> into, SteadyTime deadline, int wake = -1);
   /// Writes everything. At an error `written` says how much surely went into the line.
   Result<void> write(std::string_view bytes, SteadyTime deadline, std::size_t& written);
+  /// Whether the other side has closed the line, or said something: for when it is to say nothing. Does not wait.
+  [[nodiscard]] bool ended();
   /// Ends the waits of both sides; later calls fail.
   void shut_down() noexcept;
 

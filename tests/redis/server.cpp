@@ -12,6 +12,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -80,6 +81,39 @@ int free_port() {
   return ntohs(address.sin_port);
 }
 
+std::string server_program() {
+  const char* const other = std::getenv("LRPC_QUEUE_TEST_REDIS_SERVER");
+  return other != nullptr && *other != '\0' ? other : LRPC_QUEUE_REDIS_SERVER;
+}
+
+int server_version() {
+  static const int version = [] {
+    const TemporaryFolder folder;
+    run({server_program(), "--version"}, folder.path() / "version");
+    const std::string text = contents(folder.path() / "version");  // "Redis server v=7.0.15 sha=..."
+    int major = 0;
+    int minor = 0;
+    const std::size_t at = text.find("v=");
+    if (at == std::string::npos || std::sscanf(text.c_str() + at, "v=%d.%d", &major, &minor) != 2) {
+      throw std::runtime_error("which version is " + server_program() + "? It says: " + text);
+    }
+    return major * 100 + minor;
+  }();
+  return version;
+}
+
+bool server_has_tls() {
+  static const bool has = [] {
+    const TemporaryFolder folder;
+    const auto log = folder.path() / "log";
+    const pid_t pid = start_program({server_program(), "--port", "0", "--tls-port", "1"}, log);
+    int status = 0;
+    ::waitpid(pid, &status, 0);  // it ends at once: there is no certificate
+    return contents(log).find("No tls-cert-file configured") != std::string::npos;
+  }();
+  return has;
+}
+
 Certificates::Certificates() {
   const auto output = folder_.path() / "openssl.log";
   const std::string openssl = LRPC_QUEUE_OPENSSL;
@@ -136,16 +170,16 @@ RedisServer::RedisServer(std::vector<std::string> options, std::vector<std::stri
   start();
 }
 
-void RedisServer::start() {
+void RedisServer::start(const std::string& ready, const std::vector<std::string>& more_options) {
   std::vector<std::string> words = launcher_;
-  words.insert(words.end(),
-               {LRPC_QUEUE_REDIS_SERVER, "--bind", "127.0.0.1", "--dir", folder_.path().string(), "--save", ""});
+  words.insert(words.end(), {server_program(), "--bind", "127.0.0.1", "--dir", folder_.path().string(), "--save", ""});
   bool tls = false;
   for (const std::string& option : options_) tls = tls || option == "--tls-cert-file";
   words.insert(words.end(), {tls ? "--tls-port" : "--port", std::to_string(port_)});
   if (tls) words.insert(words.end(), {"--port", "0"});
   words.insert(words.end(), options_.begin(), options_.end());
-  process_.start(words, folder_.path() / "server.log", "Ready to accept connections");
+  words.insert(words.end(), more_options.begin(), more_options.end());
+  process_.start(words, folder_.path() / "server.log", ready);
 }
 
 void RedisServer::kill() {

@@ -27,6 +27,14 @@ class TemporaryFolder {
 /// A TCP port of the loopback interface that nobody uses now.
 [[nodiscard]] int free_port();
 
+/// The program of the servers: the one that was found when the tests were built, or what the environment variable
+/// LRPC_QUEUE_TEST_REDIS_SERVER names (scripts/test-redis-versions.sh).
+[[nodiscard]] std::string server_program();
+/// Its version, major and minor: 602 is 6.2.
+[[nodiscard]] int server_version();
+/// Whether it can do TLS.
+[[nodiscard]] bool server_has_tls();
+
 /// A certificate authority with a certificate for "localhost" and 127.0.0.1, made with the openssl program.
 class Certificates {
  public:
@@ -71,7 +79,9 @@ class RedisServer {
   /// Sends a signal: SIGKILL, SIGSTOP, SIGCONT.
   void signal(int number) const { process_.signal(number); }
   /// Starts it again after it was killed, on the same port and data.
-  void start();
+  void start() { start("Ready to accept connections"); }
+  /// Likewise, but returns when its log says `ready`.
+  void start(const std::string& ready, const std::vector<std::string>& more_options = {});
   /// Waits until the process is gone.
   void await_end() { process_.await_end(); }
   /// SIGKILL, and waits until it is gone.

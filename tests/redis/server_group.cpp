@@ -88,8 +88,7 @@ void SentinelTrio::start_sentinel() {
       << " 1000\nsentinel failover-timeout " << master << " 3000\n";
   if (!password_.empty()) out << "requirepass " << password_ << "\nsentinel sentinel-pass " << password_ << "\n";
   out.close();
-  sentinel->process.start({LRPC_QUEUE_REDIS_SERVER, file, "--sentinel"}, sentinel->folder.path() / "sentinel.log",
-                          "+monitor");
+  sentinel->process.start({server_program(), file, "--sentinel"}, sentinel->folder.path() / "sentinel.log", "+monitor");
   sentinels_.push_back(std::move(sentinel));
 }
 

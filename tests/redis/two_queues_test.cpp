@@ -302,7 +302,7 @@ class MovedClock : public testing::Test {
 TEST_F(MovedClock, D9_recovery_waits_for_the_longest_lease_of_a_live_consumer) {
   move_to(Duration(0));
   Party slow(server_, {.ack_timeout = seconds(60)});
-  Party heir(server_, {.ack_timeout = seconds(1)});
+  Party heir(server_, {.ack_timeout = seconds(4)});
   use(slow);
   must(slow.topic.pub("x"));
   OtherProcess other(server_, 1, seconds(1));
@@ -319,7 +319,7 @@ TEST_F(MovedClock, D9_recovery_waits_for_the_longest_lease_of_a_live_consumer) {
 
 TEST_F(MovedClock, D9_the_lease_of_a_dead_consumer_does_not_count) {
   move_to(Duration(0));
-  Party heir(server_, {.ack_timeout = seconds(1)});
+  Party heir(server_, {.ack_timeout = seconds(4)});
   must(heir.topic.pub("x"));
   OtherProcess other(server_, 1, seconds(60));
   ASSERT_TRUE(eventually([&] { return must(heir.channel.stats()).in_flight == 1; }));
@@ -331,7 +331,7 @@ TEST_F(MovedClock, D9_the_lease_of_a_dead_consumer_does_not_count) {
 TEST_F(MovedClock, D1_dead_consumers_go_when_they_hold_nothing) {
   move_to(Duration(0));
   Party keeper(server_, {.ack_timeout = hours(1)});  // so that nothing is taken from the dead
-  Party heir(server_, {.ack_timeout = seconds(1)});
+  Party heir(server_, {.ack_timeout = seconds(4)});
   use(keeper);
   must(heir.topic.pub("x"));
   OtherProcess idle(server_, 0, seconds(1), 1);
