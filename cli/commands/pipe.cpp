@@ -9,7 +9,8 @@ namespace lrpc::queue::cli {
 namespace {
 
 constexpr const char* kPipeFooter =
-    "Options of the queue (--config, --storage, ...), --json and -v: see lrpc-queue --help.\n\n"
+    "The queue is in memory and gone with the process; between processes use pub and sub. Options of the queue\n"
+    "(--config), --json and -v: see lrpc-queue --help.\n\n"
     "Every line of the FILEs (\"-\" or none: standard input) is a body. A line that is valid JSON is that value, byte\n"
     "for byte; any other line, an empty one included, is a JSON string.\n\n"
     "With --exec each body is handled by `sh -c CMD`: body on standard input (a JSON string as its text), "

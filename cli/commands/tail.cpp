@@ -74,7 +74,8 @@ class Tail {
 
   Result<void> run() {
     while (left_ > 0) {
-      const Duration wait = next_wait();
+      // The first looks only: whether there is such a channel, and where it ends now.
+      const Duration wait = began_ ? next_wait() : Duration{0};
       auto page = topic_.tail(channel_, cursor_, static_cast<std::size_t>(std::min<std::int64_t>(left_, kPage)), wait);
       if (!page) {
         if (!began_ || !passes(page.error())) return std::unexpected(std::move(page.error()));

@@ -54,6 +54,13 @@ Result<Plan> make_plan(const PipeOptions& options, Session& session) {
   Result<Config> loaded = load_config(session.globals, session.console);
   if (!loaded) return std::unexpected(std::move(loaded.error()));
   Config& config = *loaded;
+  // On a server two of them would take each other's messages, and one that is killed would leave its own there.
+  if (config.storage_type != StorageType::memory) {
+    return fail(ErrorCode::invalid_argument,
+                fmt::format("pipe publishes and handles in one process, in its memory, and uses no storage \"{}\": say "
+                            "--storage memory, or use pub and sub",
+                            to_string(config.storage_type)));
+  }
   options.handler.apply(config);
   if (Result<void> valid = validate_for_open(config); !valid) return std::unexpected(std::move(valid.error()));
   if (config.overflow == Overflow::drop_oldest) {

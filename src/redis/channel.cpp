@@ -45,7 +45,8 @@ RedisChannel::RedisChannel(Parts parts)
       lease_(std::min(parts_.policy.ack_timeout, kLongest).count()),
       dead_limit_(parts_.policy.dead_letter_limit) {
   make_store();
-  on_jump_ = parts_.clock->on_jump([this] { wake(); });
+  // Not only its own times may have come: the server's clock may jump a moment later.
+  on_jump_ = parts_.clock->on_jump([this] { heard(); });
 }
 
 void RedisChannel::make_store() {

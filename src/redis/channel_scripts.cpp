@@ -180,10 +180,13 @@ local next = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
 if #next > 0 then wait = math.max(tonumber(next[2]) - now, 0) end
 
 local result = {1, wait, cursor}
+local bodies_gone = false
 local function take(claimed)
   for _, entry in ipairs(claimed) do
     -- Before Redis 7 an entry whose body is gone comes as a nil.
-    if entry and entry[2] then
+    if not entry or not entry[2] then
+      bodies_gone = true
+    else
       local pending = call('XPENDING', stream, group, entry[1], entry[1], 1)
       result[#result + 1] = {entry[1], pending[1][4], entry[2]}
       most = most - 1
@@ -230,6 +233,12 @@ if maintain then
       result[3] = taken[1]
       take(taken[2])
       if #taken[2] > 0 or taken[1] == '0-0' then break end
+    end
+  end
+  if bodies_gone then
+    -- It would stay pending for ever.
+    for _, row in ipairs(call('XPENDING', stream, group, '-', '+', 1000, consumer)) do
+      if #call('XRANGE', stream, row[1], row[1]) == 0 then call('XACK', stream, group, row[1]) end
     end
   end
   -- What other programs acked but left there: all before the oldest pending one.

@@ -146,11 +146,11 @@ Result<std::optional<Reply>> ReplyReader::next() {
 Error error_of(std::string_view reply, std::string_view command, std::string_view where) {
   std::string_view cause = reply;
   if (cause.starts_with("ERR Error running script")) {
-    // Before Redis 7 the error in a script comes behind its place: "... @user_script:12: -OOM command not allowed".
-    if (const std::size_t at = cause.rfind("@user_script: "); at != std::string_view::npos)
-      cause.remove_prefix(at + 14);
-    if (const std::size_t at = cause.rfind("@user_script:"); at != std::string_view::npos) {
-      cause.remove_prefix(at + 13);
+    // Before Redis 7 the error in a script comes behind its place, once or twice: "...: @user_script:12: WRONGTYPE
+    // Operation...", "...: @user_script:2: @user_script: 2: -OOM command not allowed...".
+    constexpr std::string_view kPlace = "@user_script:";
+    if (const std::size_t at = cause.rfind(kPlace); at != std::string_view::npos) {
+      cause.remove_prefix(at + kPlace.size());
       if (const std::size_t colon = cause.find(": "); colon != std::string_view::npos) cause.remove_prefix(colon + 2);
     }
     if (cause.starts_with('-')) cause.remove_prefix(1);

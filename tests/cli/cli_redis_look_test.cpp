@@ -9,6 +9,8 @@
 #include <array>
 #include <csignal>
 
+#include "fixture.hpp"
+#include "proxy.hpp"
 #include "redis_rig.hpp"
 
 namespace lrpc::queue::test {
@@ -46,6 +48,32 @@ TEST(RedisTail, FollowsFromNowOn) {
   EXPECT_EQ(process.output().find("old"), std::string::npos);
   process.signal(SIGINT);
   EXPECT_EQ(process.wait().exit_code, 130);
+}
+
+// Also when nothing had come yet; what is published meanwhile is printed afterwards.
+TEST(RedisTail, D22_SaysThatTheConnectionWasLostAndGoesOn) {
+  const RedisRig rig;
+  redis::Proxy line(rig.server);
+  static_cast<void>(rig.out({"channels", "t", "--add", "c"}));
+  Process process({"--redis", line.address(), "tail", "t", "c"});
+  const auto client = redis::must(redis::Client::open(rig.server.config()));
+  const auto waits = [&] {
+    const auto clients = redis::ask(*client, {"INFO", "clients"}, redis::Repeat::safe);
+    return clients && clients->text().contains("blocked_clients:1\r\n");
+  };
+  ASSERT_TRUE(redis::eventually(waits));
+  line.accept(false);
+  line.cut();
+  ASSERT_TRUE(process.wait_for_error("trying again"));
+  static_cast<void>(rig.out({"pub", "t", "meanwhile"}));
+  line.accept(true);
+  EXPECT_TRUE(process.wait_for_output("meanwhile\n"));
+  static_cast<void>(rig.out({"pub", "t", "afterwards"}));
+  EXPECT_TRUE(process.wait_for_output("afterwards\n"));
+  process.signal(SIGINT);
+  const RunResult result = process.wait();
+  EXPECT_EQ(result.out, "meanwhile\nafterwards\n");
+  EXPECT_EQ(lines_of(result.err).size(), 1U) << "said once: " << result.err;
 }
 
 /// Sends one command, as another program would.

@@ -337,6 +337,9 @@ TEST(ClientLogin, UnixSocket) {
 
 class TlsTest : public testing::Test {
  protected:
+  void SetUp() override {
+    if (!server_has_tls()) GTEST_SKIP() << "this server cannot do TLS";
+  }
   [[nodiscard]] RedisConfig config(const RedisServer& server) const {
     RedisConfig config = server.config();
     config.tls = {.enabled = true, .ca_file = certificates_.file("ca.crt")};

@@ -28,7 +28,7 @@ struct Servers {
 
   bool start(const std::string& kind) {
     if (kind == "standalone") {
-      one = std::make_unique<RedisServer>(std::vector<std::string>{}, clock.launcher());
+      one = std::make_unique<RedisServer>(ServerClock::options(), clock.launcher());
       config = one->config();
     } else if (kind == "tls") {
       start_tls();

@@ -24,7 +24,8 @@ class Idle : public testing::Test {
   /// What consumers send; what their scripts call is in it.
   std::int64_t calls() {
     std::int64_t sum = 0;
-    for (const auto name : {"evalsha", "eval", "xreadgroup", "client|unblock", "client|id", "ping", "subscribe"}) {
+    for (const auto name :
+         {"evalsha", "eval", "xreadgroup", "client|unblock", "client|id", "client", "ping", "subscribe"}) {
       sum += commands_run(*observer_, name);
     }
     return sum;

@@ -199,14 +199,9 @@ class RestingLine : public testing::TestWithParam<bool> {};
 TEST_P(RestingLine, D22_that_the_server_closed_is_replaced_before_a_publish) {
   if (GetParam() && !server_has_tls()) GTEST_SKIP() << "this server cannot do TLS";
   const Certificates pem;
-  std::vector<std::string> options;
-  if (GetParam()) {
-    options = {"--tls-cert-file",    pem.file("server.crt"), "--tls-key-file",     pem.file("server.key"),
-               "--tls-ca-cert-file", pem.file("ca.crt"),     "--tls-auth-clients", "no"};
-  }
-  const RedisServer server(options);
+  const RedisServer server(GetParam() ? pem.options() : std::vector<std::string>{});
   Config config = queue_config(server);
-  if (GetParam()) config.redis_config.tls = {.enabled = true, .ca_file = pem.file("ca.crt")};
+  if (GetParam()) config.redis_config.tls = pem.config();
   const auto observer = must(Client::open(config.redis_config));
   config.redis_config.min_idle_conns = 4;
   config.redis_config.max_retries = 0;

@@ -133,6 +133,14 @@ Certificates::Certificates() {
       output);
 }
 
+std::vector<std::string> Certificates::options() const {
+  return {"--tls-cert-file",    file("server.crt"),
+          "--tls-key-file",     file("server.key"),
+          "--tls-ca-cert-file", file("ca.crt"),
+          "--tls-auth-clients", "no",
+          "--tls-replication",  "yes"};
+}
+
 void Process::start(const std::vector<std::string>& words, const std::filesystem::path& log, const std::string& ready) {
   const std::size_t before = contents(log).size();
   pid_ = start_program(words, log);

@@ -40,6 +40,10 @@ class Certificates {
  public:
   Certificates();
   [[nodiscard]] std::string file(const std::string& name) const { return (folder_.path() / name).string(); }
+  /// What makes a server do TLS with them, with its replicas and its cluster, too.
+  [[nodiscard]] std::vector<std::string> options() const;
+  /// For those who connect to it.
+  [[nodiscard]] TlsConfig config() const { return {.enabled = true, .ca_file = file("ca.crt")}; }
 
  private:
   TemporaryFolder folder_;

@@ -30,12 +30,22 @@ std::vector<std::string> ServerClock::launcher() const {
           "LRPC_TEST_CLOCK=" + (folder_.path() / "clock").string()};
 }
 
-void ServerClock::set(std::int64_t wall_ms) noexcept { std::atomic_ref(*time_).store(wall_ms); }
+std::vector<std::string> ServerClock::options() {
+  return reads_seldom() ? std::vector<std::string>{"--hz", "500"} : std::vector<std::string>{};
+}
+
+// Valkey reads the machine's clock at each of its ticks, and in between goes on by the processor's.
+bool ServerClock::reads_seldom() { return server_version() >= 900; }
+
+void ServerClock::set(std::int64_t wall_ms) {
+  std::atomic_ref(*time_).store(wall_ms);
+  if (reads_seldom()) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+}
 
 std::jthread ServerClock::run() {
   return std::jthread([this](const std::stop_token& stop) {
     while (!stop.stop_requested()) {
-      set(system_clock()->now().wall_ms);
+      std::atomic_ref(*time_).store(system_clock()->now().wall_ms);
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
   });

@@ -24,13 +24,17 @@ class ServerClock {
 
   /// The words before a server's command line.
   [[nodiscard]] std::vector<std::string> launcher() const;
-  void set(std::int64_t wall_ms) noexcept;
+  /// What a server needs to follow the clock closely.
+  [[nodiscard]] static std::vector<std::string> options();
+  void set(std::int64_t wall_ms);
   /// Runs with the machine's clock until the result goes: servers that get to know each other need time.
   [[nodiscard]] std::jthread run();
   /// Takes a clock's time, and moves with it from now on. A change of its wall clock alone is one of that machine's.
   void follow(const std::shared_ptr<Clock>& clock);
 
  private:
+  [[nodiscard]] static bool reads_seldom();
+
   TemporaryFolder folder_;
   std::int64_t* time_ = nullptr;  // shared with the servers
   std::mutex mutex_;

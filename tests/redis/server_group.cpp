@@ -41,28 +41,41 @@ Result<Reply> ask_at(const Endpoint& endpoint, const std::vector<std::string>& w
   return std::move(reply);
 }
 
-Endpoint endpoint_at(const std::string& address) {
+Endpoint endpoint_at(const std::string& address, const TlsConfig& tls) {
   auto endpoint = parse_address(address);
   if (!endpoint) throw std::runtime_error(endpoint.error().message);
+  endpoint->tls = tls;
   return *endpoint;
 }
 
-Reply must_ask(const RedisServer& server, const std::vector<std::string>& words) {
-  auto reply = ask_at(endpoint_at(server.address()), words);
+TlsConfig config_of(const Certificates* tls) { return tls != nullptr ? tls->config() : TlsConfig{}; }
+
+std::vector<std::string> options_of(const Certificates* tls) {
+  return tls != nullptr ? tls->options() : std::vector<std::string>{};
+}
+
+Reply must_ask(const RedisServer& server, const TlsConfig& tls, const std::vector<std::string>& words) {
+  auto reply = ask_at(endpoint_at(server.address(), tls), words);
   if (!reply) throw std::runtime_error(reply.error().message);
   return std::move(*reply);
 }
 
 /// Whether the text that a command gives has a line of it.
-bool says(const RedisServer& server, const std::vector<std::string>& words, const std::string& line) {
-  return must_ask(server, words).text().contains(line + "\r\n");
+bool says(const RedisServer& server, const TlsConfig& tls, const std::vector<std::string>& words,
+          const std::string& line) {
+  return must_ask(server, tls, words).text().contains(line + "\r\n");
 }
 
 }  // namespace
 
-SentinelTrio::SentinelTrio(std::size_t replicas, std::string sentinel_password, std::vector<std::string> launcher)
-    : password_(std::move(sentinel_password)), launcher_(std::move(launcher)) {
-  const std::vector<std::string> quick{"--repl-diskless-sync-delay", "0"};
+SentinelTrio::SentinelTrio(std::size_t replicas, std::string sentinel_password, std::vector<std::string> launcher,
+                           const Certificates* tls)
+    : tls_(config_of(tls)),
+      tls_options_(options_of(tls)),
+      password_(std::move(sentinel_password)),
+      launcher_(std::move(launcher)) {
+  std::vector<std::string> quick{"--repl-diskless-sync-delay", "0"};
+  quick.insert(quick.end(), tls_options_.begin(), tls_options_.end());
   servers_.push_back(std::make_unique<RedisServer>(quick, launcher_));
   for (std::size_t i = 0; i < replicas; ++i) {
     std::vector<std::string> options = quick;
@@ -70,7 +83,7 @@ SentinelTrio::SentinelTrio(std::size_t replicas, std::string sentinel_password, 
     servers_.push_back(std::make_unique<RedisServer>(options, launcher_));
   }
   for (std::size_t i = 1; i < servers_.size(); ++i) {
-    await("a replica in step", [&] { return says(server(i), {"INFO", "replication"}, "master_link_status:up"); });
+    await("a replica in step", [&] { return says(server(i), tls_, {"INFO", "replication"}, "master_link_status:up"); });
   }
   for (int i = 0; i < 3; ++i) start_sentinel();
   await("sentinels that know all", [this] { return ready(); });
@@ -83,9 +96,13 @@ void SentinelTrio::start_sentinel() {
   const std::string file = (sentinel->folder.path() / "sentinel.conf").string();
   const std::string master = name();
   std::ofstream out(file);
-  out << "port " << port << "\nbind 127.0.0.1\ndir " << sentinel->folder.path().string() << "\nsentinel monitor "
-      << master << " 127.0.0.1 " << server(0).port() << " 2\nsentinel down-after-milliseconds " << master
-      << " 1000\nsentinel failover-timeout " << master << " 3000\n";
+  out << (tls_.enabled ? "port 0\ntls-port " : "port ") << port << "\nbind 127.0.0.1\ndir "
+      << sentinel->folder.path().string() << "\nsentinel monitor " << master << " 127.0.0.1 " << server(0).port()
+      << " 2\nsentinel down-after-milliseconds " << master << " 1000\nsentinel failover-timeout " << master
+      << " 3000\n";
+  for (std::size_t i = 0; i + 1 < tls_options_.size(); i += 2) {
+    out << tls_options_[i].substr(2) << " " << tls_options_[i + 1] << "\n";
+  }
   if (!password_.empty()) out << "requirepass " << password_ << "\nsentinel sentinel-pass " << password_ << "\n";
   out.close();
   sentinel->process.start({server_program(), file, "--sentinel"}, sentinel->folder.path() / "sentinel.log", "+monitor");
@@ -93,7 +110,7 @@ void SentinelTrio::start_sentinel() {
 }
 
 Result<Reply> SentinelTrio::ask_sentinel(const Sentinel& sentinel, const std::vector<std::string>& words) const {
-  Endpoint endpoint = endpoint_at(sentinel.address);
+  Endpoint endpoint = endpoint_at(sentinel.address, tls_);
   endpoint.password = password_;
   endpoint.db = Endpoint::kNoDatabase;
   return ask_at(endpoint, words);
@@ -112,6 +129,7 @@ bool SentinelTrio::ready() {
 RedisConfig SentinelTrio::config() const {
   RedisConfig config = servers_.front()->config();
   config.addr.clear();
+  config.tls = tls_;
   config.sentinel = {.master = name(), .addrs = {}, .password = password_};
   for (const auto& sentinel : sentinels_) config.sentinel.addrs.push_back(sentinel->address);
   return config;
@@ -156,8 +174,12 @@ void SentinelTrio::kill_sentinel(std::size_t i) {
 }
 
 RedisCluster::RedisCluster(std::size_t masters, const std::vector<std::string>& options,
-                           std::vector<std::string> launcher)
-    : options_(options), launcher_(std::move(launcher)) {
+                           std::vector<std::string> launcher, const Certificates* tls)
+    : tls_(config_of(tls)), options_(options), launcher_(std::move(launcher)) {
+  if (tls != nullptr) {
+    for (const std::string& option : tls->options()) options_.push_back(option);
+    options_.insert(options_.end(), {"--tls-cluster", "yes"});
+  }
   for (std::size_t i = 0; i < masters; ++i) {
     add_node();
     ask(i, {"CLUSTER", "SET-CONFIG-EPOCH", std::to_string(i + 1)});
@@ -189,11 +211,12 @@ bool RedisCluster::agreed(std::size_t node) {
 RedisConfig RedisCluster::config() const {
   RedisConfig config = nodes_.front()->config();
   config.cluster = true;
+  config.tls = tls_;
   return config;
 }
 
 Reply RedisCluster::ask(std::size_t node, const std::vector<std::string>& words) {
-  return must_ask(*nodes_[node], words);
+  return must_ask(*nodes_[node], tls_, words);
 }
 
 std::size_t RedisCluster::owner(std::uint16_t slot, std::size_t seen_by) {
@@ -240,7 +263,7 @@ std::size_t RedisCluster::add_replica(std::size_t master) {
   ask(0, {"CLUSTER", "MEET", "127.0.0.1", std::to_string(node(added).port()), std::to_string(bus_ports_[added])});
   for (std::size_t i = 0; i <= added; ++i) await("a cluster that agrees", [&] { return agreed(i); });
   ask(added, {"CLUSTER", "REPLICATE", ids_[master]});
-  await("a replica in step", [&] { return says(node(added), {"INFO", "replication"}, "master_link_status:up"); });
+  await("a replica in step", [&] { return says(node(added), tls_, {"INFO", "replication"}, "master_link_status:up"); });
   return added;
 }
 

@@ -18,9 +18,9 @@ namespace lrpc::queue::redis {
 class SentinelTrio {
  public:
   /// Waits until the replicas are in step and the sentinels know each other and them.
-  /// `launcher` as of RedisServer.
+  /// `launcher` as of RedisServer; with `tls` all of them talk TLS only.
   explicit SentinelTrio(std::size_t replicas = 1, std::string sentinel_password = "",
-                        std::vector<std::string> launcher = {});
+                        std::vector<std::string> launcher = {}, const Certificates* tls = nullptr);
 
   [[nodiscard]] RedisConfig config() const;
   [[nodiscard]] static const char* name() { return "lrpc-master"; }
@@ -45,6 +45,8 @@ class SentinelTrio {
   Result<Reply> ask_sentinel(const Sentinel& sentinel, const std::vector<std::string>& words) const;
   [[nodiscard]] bool ready();
 
+  const TlsConfig tls_;
+  const std::vector<std::string> tls_options_;
   std::string password_;
   std::vector<std::string> launcher_;
   std::vector<std::unique_ptr<RedisServer>> servers_;
@@ -54,9 +56,9 @@ class SentinelTrio {
 /// A cluster of masters that divide the slots among them. Errors as of SentinelTrio.
 class RedisCluster {
  public:
-  /// Waits until all nodes agree. `options` are every node's.
+  /// Waits until all nodes agree. `options` are every node's; with `tls` they talk TLS only.
   explicit RedisCluster(std::size_t masters = 3, const std::vector<std::string>& options = {},
-                        std::vector<std::string> launcher = {});
+                        std::vector<std::string> launcher = {}, const Certificates* tls = nullptr);
 
   /// By the first node as seed.
   [[nodiscard]] RedisConfig config() const;
@@ -83,6 +85,7 @@ class RedisCluster {
   std::size_t add_node();
   [[nodiscard]] bool agreed(std::size_t node);
 
+  const TlsConfig tls_;
   std::vector<std::string> options_;
   std::vector<std::string> launcher_;
   std::vector<std::unique_ptr<RedisServer>> nodes_;

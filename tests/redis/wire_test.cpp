@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "redis/reply.hpp"
+
 namespace lrpc::queue::redis {
 namespace {
 
@@ -91,6 +93,20 @@ TEST(ReadEntry, AnyBytesAreTakenOrNamed) {
     ASSERT_GE(entry.attempts, 0);
     ASSERT_GE(entry.message->expires_at(), 0);
   }
+}
+
+// Before Redis 7 a script's error comes behind its place.
+TEST(ErrorReply, OfAScriptMeansWhatItsCauseMeans) {
+  constexpr std::string_view kPlace = "ERR Error running script (call to f_0c): @user_script:2: @user_script: 2: ";
+  const auto code = [&](std::string_view cause) { return error_of(std::string(kPlace).append(cause), "x", "y").code; };
+  EXPECT_EQ(code("-OOM command not allowed when used memory > 'maxmemory'."), ErrorCode::queue_full);
+  EXPECT_EQ(code("-READONLY You can't write against a read only replica."), ErrorCode::unavailable);
+  EXPECT_EQ(code("-NOGROUP No such key 'a' or consumer group 'b'"), ErrorCode::backend);
+  EXPECT_EQ(code("attempt to index a nil value"), ErrorCode::backend);
+  EXPECT_THAT(
+      error_of("ERR Error running script (call to f_0c): @user_script:22: WRONGTYPE Operation", "x", "y").message,
+      HasSubstr("key_prefix"));
+  EXPECT_EQ(error_of("OOM command not allowed", "x", "y").code, ErrorCode::queue_full);
 }
 
 }  // namespace
