@@ -1,19 +1,15 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include "redis/channel_scripts.hpp"
 
+#include "redis/lua.hpp"
+
 namespace lrpc::queue::redis {
 
 const Script& settle_script() {
-  static const Script script("settle", R"lua(
-local call = redis.call
+  static const Script script("settle", with_prelude(R"lua(
 local stream, delayed, dead = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer = ARGV[1], ARGV[2]
 local gone = 0
-
-local function now()
-  local time = call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
 
 -- The fields of an entry that is written anew: with these attempts, and with what only its old entry id told, when it
 -- was added by a program that left out what it may.
@@ -33,10 +29,6 @@ local function renewed(id, attempts)
   if not named.enqueued_at_ms then add('enqueued_at_ms', ms) end
   return fields
 end
-
--- A full server refuses a script's first write if it may need room, but not what follows another write: what is stored
--- already moves (D16).
-local function make_way() call('XDEL', stream, '0-0') end
 
 local function remove(id)
   call('XACK', stream, group, id)
@@ -65,7 +57,7 @@ for n = 1, tonumber(ARGV[3]) do
     nudge = true
     result[n] = 1
   else
-    if action == 'retry' or action == 'dead' then make_way() end
+    if action == 'retry' or action == 'dead' then make_way(stream) end
     if action == 'retry' then
       local fields = renewed(id, second)
       if fields then
@@ -96,7 +88,7 @@ end
 if nudge then redis.pcall('PUBLISH', stream, 'look') end
 result[#result + 1] = gone
 return result
-)lua");
+)lua"));
   return script;
 }
 
@@ -149,8 +141,7 @@ return missing
 }
 
 const Script& look_script() {
-  static const Script script("look", R"lua(
-local call = redis.call
+  static const Script script("look", with_prelude(R"lua(
 local registry, stream, delayed = KEYS[1], KEYS[2], KEYS[3]
 local channel, group, consumer = ARGV[1], ARGV[2], ARGV[3]
 local most, own_lease, cursor, maintain = tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8], ARGV[9] == '1'
@@ -161,23 +152,20 @@ if not mark[1] or mark[2] ~= ARGV[4] then return {0} end
 if mark[1] ~= ARGV[5] then return {-1} end
 local summary = redis.pcall('XPENDING', stream, group)
 if summary.err then
-  if string.find(summary.err, 'NOGROUP', 1, true) then return {0} end
-  return summary
+  return is_no_group(summary) and {0} or summary
 end
 
 -- What is due by the server's clock comes into line.
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local due = call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, 1000)
--- A full server takes what needs room after another write only (D16).
-if #due > 0 then call('XDEL', stream, '0-0') end
+local present = now()
+local due = call('ZRANGEBYSCORE', delayed, '-inf', present, 'LIMIT', 0, 1000)
+if #due > 0 then make_way(stream) end
 for _, member in ipairs(due) do
   call('XADD', stream, '*', unpack(cmsgpack.unpack(member), 2))
   call('ZREM', delayed, member)
 end
 local wait = -1
 local next = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')
-if #next > 0 then wait = math.max(tonumber(next[2]) - now, 0) end
+if #next > 0 then wait = math.max(tonumber(next[2]) - present, 0) end
 
 local result = {1, wait, cursor}
 local bodies_gone = false
@@ -218,8 +206,7 @@ if maintain then
   -- The longest lease that a live consumer has, by its name; those that are gone and hold nothing are removed.
   local lease = own_lease
   for _, about in ipairs(call('XINFO', 'CONSUMERS', stream, group)) do
-    local of = {}
-    for i = 1, #about, 2 do of[about[i]] = about[i + 1] end
+    local of = table_of(about)
     local its = tonumber(string.match(of.name, '^consumer%-%w+%-(%d+)$') or '')
     if its and of.idle <= its then lease = math.max(lease, its) end
     if its and of.name ~= consumer and of.pending == 0 and of.idle > its + 60000 then
@@ -244,30 +231,22 @@ if maintain then
   -- What other programs acked but left there: all before the oldest pending one.
   local oldest = call('XPENDING', stream, group)[2]
   if not oldest then
-    for _, about in ipairs(call('XINFO', 'GROUPS', stream)) do
-      local of = {}
-      for i = 1, #about, 2 do of[about[i]] = about[i + 1] end
-      if of.name == group then
-        local ms, number = string.match(of['last-delivered-id'], '^(%d+)%-(%d+)$')
-        oldest = string.format('%s-%.0f', ms, tonumber(number) + 1)
-      end
-    end
+    local ms, number = string.match(last_delivered(stream, group), '^(%d+)%-(%d+)$')
+    oldest = string.format('%s-%.0f', ms, tonumber(number) + 1)
   end
-  if oldest then call('XTRIM', stream, 'MINID', oldest) end
+  call('XTRIM', stream, 'MINID', oldest)
 end
 return result
-)lua");
+)lua"));
   return script;
 }
 
 const Script& leave_script() {
-  static const Script script("leave", R"lua(
-local call = redis.call
+  static const Script script("leave", with_prelude(R"lua(
 local stream, group, consumer = KEYS[1], ARGV[1], ARGV[2]
 local pending = redis.pcall('XPENDING', stream, group, '-', '+', 1000, consumer)
 if pending.err then
-  if string.find(pending.err, 'NOGROUP', 1, true) then return 0 end
-  return pending
+  return is_no_group(pending) and 0 or pending
 end
 for _, row in ipairs(pending) do
   call('XCLAIM', stream, group, 'given-back', 0, row[1], 'TIME', 0, 'RETRYCOUNT', row[4], 'JUSTID')
@@ -276,13 +255,12 @@ if #pending > 0 then redis.pcall('PUBLISH', stream, 'look') end
 if #pending == 1000 then return 1 end
 call('XGROUP', 'DELCONSUMER', stream, group, consumer)
 return 0
-)lua");
+)lua"));
   return script;
 }
 
 const Script& drop_all_script() {
-  static const Script script("drop all", R"lua(
-local call = redis.call
+  static const Script script("drop all", with_prelude(R"lua(
 local stream, delayed, group = KEYS[1], KEYS[2], ARGV[1]
 local dropped, left = 0, 0
 local waiting = call('ZRANGE', delayed, 0, 999)
@@ -294,35 +272,27 @@ for _, row in ipairs(call('XPENDING', stream, group, '-', '+', 1000, 'given-back
   call('XACK', stream, group, row[1])
   dropped, left = dropped + call('XDEL', stream, row[1]), 1
 end
-for _, about in ipairs(call('XINFO', 'GROUPS', stream)) do
-  local of = {}
-  for i = 1, #about, 2 do of[about[i]] = about[i + 1] end
-  if of.name == group then
-    local ids = {}
-    for i, entry in ipairs(call('XRANGE', stream, '(' .. of['last-delivered-id'], '+', 'COUNT', 1000)) do
-      ids[i] = entry[1]
-    end
-    if #ids > 0 then dropped, left = dropped + call('XDEL', stream, unpack(ids)), 1 end
-  end
+local last = last_delivered(stream, group)
+if last then
+  local ids = {}
+  for i, entry in ipairs(call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1000)) do ids[i] = entry[1] end
+  if #ids > 0 then dropped, left = dropped + call('XDEL', stream, unpack(ids)), 1 end
 end
 return {dropped, left}
-)lua");
+)lua"));
   return script;
 }
 
 const Script& requeue_dead_script() {
-  static const Script script("requeue dead letters", R"lua(
-local call = redis.call
+  static const Script script("requeue dead letters", with_prelude(R"lua(
 local stream, dead = KEYS[1], KEYS[2]
 local from, all, ttl = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3])
 local wanted = {}
 for at = 4, #ARGV do wanted[ARGV[at]] = true end
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local present = now()
 local page = call('XRANGE', dead, from, '+', 'COUNT', 1000)
 local moved = 0
--- A full server takes what needs room after another write only (D16).
-call('XDEL', dead, '0-0')
+make_way(dead)
 for _, entry in ipairs(page) do
   local fields, id = {}, entry[1]
   for i = 1, #entry[2], 2 do
@@ -331,8 +301,8 @@ for _, entry in ipairs(page) do
     if name == 'attempts' then value = '0' end
     if name == 'expires_at' then
       local at = tonumber(value)
-      if at and at ~= 0 and at * 1000 <= now then
-        value = ttl == 0 and '0' or string.format('%.0f', math.ceil((now + ttl) / 1000))
+      if at and at ~= 0 and at * 1000 <= present then
+        value = ttl == 0 and '0' or string.format('%.0f', math.ceil((present + ttl) / 1000))
       end
     end
     -- Ours of the dead letter go, and the time: it is ready from now on.
@@ -347,7 +317,7 @@ for _, entry in ipairs(page) do
   end
 end
 return {moved, #page == 1000 and '(' .. page[1000][1] or ''}
-)lua");
+)lua"));
   return script;
 }
 

@@ -1,11 +1,12 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include "redis/topic_scripts.hpp"
 
+#include "redis/lua.hpp"
+
 namespace lrpc::queue::redis {
 
 const Script& publish_script() {
-  static const Script script("publish", R"lua(
-local call = redis.call
+  static const Script script("publish", with_prelude(R"lua(
 local registry, topic = KEYS[1], ARGV[1]
 local most, overflow, count = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 
@@ -34,11 +35,8 @@ for _, target in ipairs(targets) do
       -- What no consumer has been handed: the entries behind the group's last.
       local from = '-'
       if target[1] ~= '' then
-        for _, group in ipairs(call('XINFO', 'GROUPS', target[2])) do
-          local about = {}
-          for i = 1, #group, 2 do about[group[i]] = group[i + 1] end
-          if about['name'] == topic .. ':' .. target[1] then from = '(' .. about['last-delivered-id'] end
-        end
+        local last = last_delivered(target[2], topic .. ':' .. target[1])
+        if last then from = '(' .. last end
       end
       local oldest = call('XRANGE', target[2], from, '+', 'COUNT', excess)
       ready = #oldest
@@ -54,7 +52,7 @@ for _, drop in ipairs(drops) do
   result[#result + 1] = drop[1][1]
 end
 
-local now = nil
+local present = nil
 local at = 8
 for _ = 1, count do
   local delay, further = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
@@ -68,79 +66,76 @@ for _ = 1, count do
       call('XADD', unpack(entry))
     end
   else
-    if now == nil then
-      local time = call('TIME')
-      now = time[1] * 1000 + math.floor(time[2] / 1000)
-    end
+    present = present or now()
     for _, target in ipairs(targets) do
       entry[10] = target[1]
       -- The number makes two equal messages two members.
       local number = call('HINCRBY', registry, '#', 1)
       local member, set = cmsgpack.pack({number, unpack(entry, 3)}), target[2] .. ':delayed'
-      call('ZADD', set, now + delay, member)
+      call('ZADD', set, present + delay, member)
       -- Consumers that wait for a later one look again.
       if call('ZRANK', set, member) == 0 then redis.pcall('PUBLISH', target[2], 'look') end
     end
   end
 end
 return result
-)lua");
+)lua"));
   return script;
 }
 
 const Script& open_channel_script() {
-  static const Script script("open channel", R"lua(
+  static const Script script("open channel", with_prelude(R"lua(
 local registry, stream, backlog = KEYS[1], KEYS[2], KEYS[3]
 local channel, group, create = ARGV[1], ARGV[2], ARGV[3] ~= 'existing'
 
-local incarnation = tonumber(redis.call('HGET', registry, channel) or '0')
-local born = redis.call('HGET', registry, '#born')
+local incarnation = tonumber(call('HGET', registry, channel) or '0')
+local born = call('HGET', registry, '#born')
 -- Who had it open may have it anew only when nobody deleted it.
 if ARGV[3] == 'rebuild' and (incarnation < 0 or (born == ARGV[4] and incarnation > 0 and incarnation ~= tonumber(ARGV[5])))
 then return 0 end
 -- A stream that another program made counts as a channel, unless we have deleted it.
-local there = incarnation > 0 or (incarnation == 0 and redis.call('EXISTS', stream) == 1)
+local there = incarnation > 0 or (incarnation == 0 and call('EXISTS', stream) == 1)
 if not there and not create then return 0 end
--- A full server takes what needs room after another write only; who opens a channel may be there to make room.
-redis.call('XDEL', stream, '0-0')
+-- Who opens a channel may be there to make room.
+make_way(stream)
 if not born then
-  local time = redis.call('TIME')
+  local time = call('TIME')
   born = time[1] .. '.' .. time[2]
-  redis.call('HSET', registry, '#born', born)
+  call('HSET', registry, '#born', born)
 end
 if incarnation <= 0 then
   local first = true
-  for _, name in ipairs(redis.call('HKEYS', registry)) do
-    if string.sub(name, 1, 1) ~= '#' and tonumber(redis.call('HGET', registry, name)) > 0 then first = false end
+  for _, name in ipairs(call('HKEYS', registry)) do
+    if string.sub(name, 1, 1) ~= '#' and tonumber(call('HGET', registry, name)) > 0 then first = false end
   end
-  if first and redis.call('EXISTS', backlog) == 1 then
+  if first and call('EXISTS', backlog) == 1 then
     -- What was published before the first channel is its.
-    if redis.call('EXISTS', stream) == 0 then
-      redis.call('RENAME', backlog, stream)
+    if call('EXISTS', stream) == 0 then
+      call('RENAME', backlog, stream)
     else
-      local moving = redis.call('XRANGE', backlog, '-', '+', 'COUNT', 1000)
+      local moving = call('XRANGE', backlog, '-', '+', 'COUNT', 1000)
       for _, entry in ipairs(moving) do
-        redis.call('XADD', stream, '*', unpack(entry[2]))
-        redis.call('XDEL', backlog, entry[1])
+        call('XADD', stream, '*', unpack(entry[2]))
+        call('XDEL', backlog, entry[1])
       end
-      if redis.call('XLEN', backlog) > 0 then return -1 end
-      redis.call('UNLINK', backlog)
+      if call('XLEN', backlog) > 0 then return -1 end
+      call('UNLINK', backlog)
     end
   end
   -- It may have some of its own, when an operator deleted the registry.
-  if first and redis.call('EXISTS', backlog .. ':delayed') == 1 then
+  if first and call('EXISTS', backlog .. ':delayed') == 1 then
     local own = stream .. ':delayed'
-    redis.call('ZUNIONSTORE', own, 2, own, backlog .. ':delayed', 'AGGREGATE', 'MIN')
-    redis.call('UNLINK', backlog .. ':delayed')
+    call('ZUNIONSTORE', own, 2, own, backlog .. ':delayed', 'AGGREGATE', 'MIN')
+    call('UNLINK', backlog .. ':delayed')
   end
-  incarnation = redis.call('HINCRBY', registry, '#', 1)
-  redis.call('HSET', registry, channel, incarnation)
+  incarnation = call('HINCRBY', registry, '#', 1)
+  call('HSET', registry, channel, incarnation)
 end
 -- The group goes with its stream when an operator deletes that.
 local made = redis.pcall('XGROUP', 'CREATE', stream, group, '0', 'MKSTREAM')
 if type(made) == 'table' and made['err'] and not string.find(made['err'], 'BUSYGROUP', 1, true) then return made end
 return {incarnation, born}
-)lua");
+)lua"));
   return script;
 }
 
