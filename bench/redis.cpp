@@ -248,28 +248,50 @@ Reading due_at_once(std::size_t messages) {
   return {{kValue, ns}};
 }
 
-/// A publish with so many delayed messages behind it, in turn with one that has none.
+/// What a server tells about itself.
+std::string info(int port, const char* section) {
+  RawRedis raw(port);
+  raw.append({"INFO", section});
+  const auto reply = raw.get();
+  return {reply->str, static_cast<std::size_t>(reply->len)};
+}
+
+double used_memory(int port) {
+  const std::string text = info(port, "memory");
+  return std::stod(text.substr(text.find("used_memory:") + 12));
+}
+
+/// How often scripts ran, and the microseconds that they took.
+std::pair<double, double> scripts_run(int port) {
+  std::string text = info(port, "commandstats");
+  text.erase(0, text.find("cmdstat_evalsha:calls=") + 22);
+  return {std::stod(text), std::stod(text.substr(text.find("usec=") + 5))};
+}
+
+/// A publish with so many delayed messages behind it, in turn with one that has none; also what it costs the server.
 Reading publish_beside_delayed(std::size_t delayed, std::size_t messages) {
   RedisRig full;
   RedisRig empty;
   for (std::size_t i = 0; i < delayed; i += 10'000) {
     must(full.topic->pub_batch(std::vector<Bytes>(10'000, full.body), {.delay = std::chrono::hours(1)}));
   }
+  must(empty.topic->pub(empty.body));  // the server knows the script from then on
+  const auto full_before = scripts_run(full.server.port());
+  const auto empty_before = scripts_run(empty.server.port());
   std::vector<double> beside;
   std::vector<double> alone;
   for (std::size_t i = 0; i < messages; ++i) {
     beside.push_back(timed([&] { must(full.topic->pub(full.body)); }));
     alone.push_back(timed([&] { must(empty.topic->pub(empty.body)); }));
   }
-  return {{kValue, median(std::move(beside))}, {"alone", median(std::move(alone))}};
-}
-
-double used_memory(int port) {
-  RawRedis raw(port);
-  raw.append({"INFO", "memory"});
-  const auto info = raw.get();
-  const std::string text(info->str, static_cast<std::size_t>(info->len));
-  return std::stod(text.substr(text.find("used_memory:") + 12));
+  const auto of_server = [](const RedisRig& rig, const std::pair<double, double>& before) {
+    const auto [calls, us] = scripts_run(rig.server.port());
+    return 1e3 * (us - before.second) / (calls - before.first);
+  };
+  return {{kValue, median(std::move(beside))},
+          {"alone", median(std::move(alone))},
+          {"server", of_server(full, full_before)},
+          {"server_alone", of_server(empty, empty_before)}};
 }
 
 Reading memory_of_one(std::size_t messages) {
@@ -358,6 +380,11 @@ Group redis_group(const Scale& scale) {
                  .unit = Unit::nanoseconds,
                  .measured = {"redis/beside_delayed"},
                  .reference = Figure{"redis/beside_delayed", "alone"},
+                 .target = at_most(1.1)},
+                {.title = "the same, on the server",
+                 .unit = Unit::nanoseconds,
+                 .measured = {"redis/beside_delayed", "server"},
+                 .reference = Figure{"redis/beside_delayed", "server_alone"},
                  .target = at_most(1.1)},
                 {.title = "server memory of a message vs raw",
                  .unit = Unit::bytes,

@@ -77,6 +77,11 @@ std::size_t Proxy::lines() const {
   return lines_.size();
 }
 
+std::size_t Proxy::swallowed() const {
+  const std::lock_guard lock(mutex_);
+  return swallowed_;
+}
+
 void Proxy::to_server(Flow flow) {
   change([&] { to_server_ = flow; });
 }
@@ -146,6 +151,7 @@ bool Proxy::carry(int from, int to, Pipe& pipe, Flow flow, bool readable) {
     std::array<char, 65'536> buffer;
     const ssize_t n = ::recv(from, buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (n == 0 || (n < 0 && errno != EAGAIN)) return false;
+    if (n > 0 && flow == Flow::swallow) swallowed_ += static_cast<std::size_t>(n);
     if (n > 0 && flow == Flow::pass && to >= 0) {
       pipe.waiting.emplace_back(Clock::now() + delay_, std::string(buffer.data(), static_cast<std::size_t>(n)));
       pipe.size += static_cast<std::size_t>(n);

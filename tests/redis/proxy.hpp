@@ -40,6 +40,8 @@ class Proxy {
   [[nodiscard]] RedisConfig config() const;
   /// The lines that are there now.
   [[nodiscard]] std::size_t lines() const;
+  /// Bytes that were swallowed.
+  [[nodiscard]] std::size_t swallowed() const;
 
   void to_server(Flow flow);
   void to_client(Flow flow);
@@ -84,6 +86,7 @@ class Proxy {
   Flow to_client_ = Flow::pass;
   std::chrono::milliseconds delay_{0};
   bool accepting_ = true;
+  std::size_t swallowed_ = 0;
   std::vector<std::unique_ptr<Line>> lines_;
   std::jthread thread_;  // last: uses the others
 };
