@@ -21,18 +21,12 @@ Result<std::unique_ptr<Reader>> Reader::make(const KafkaConfig& config, Logger l
   auto events = std::make_unique<ClientEvents>(std::move(logger));
   auto conf = consumer_conf(config, "", *events);
   if (!conf) return std::unexpected(std::move(conf.error()));
+  // The end of a partition may lie before its high watermark, where marks of transactions follow.
+  rd_kafka_conf_set(conf->get(), "enable.partition.eof", "true", nullptr, 0);
   auto client = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
   if (!client) return std::unexpected(std::move(client.error()));
   rd_kafka_poll_set_consumer(client->get());
   return std::make_unique<Reader>(std::move(events), std::move(*client));
-}
-
-Result<Reader::Bounds> Reader::bounds(const std::string& topic, std::int32_t partition, SteadyTime deadline) {
-  Bounds found;
-  const auto code = rd_kafka_query_watermark_offsets(client_.get(), topic.c_str(), partition, &found.low, &found.high,
-                                                     left_until(deadline));
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return failed(code, "asking where " + topic + " ends");
-  return found;
 }
 
 Result<void> Reader::read(const std::string& topic, std::int32_t partition, std::int64_t from, std::int64_t end,

@@ -22,15 +22,8 @@ class Reader {
  public:
   [[nodiscard]] static Result<std::unique_ptr<Reader>> make(const KafkaConfig& config, Logger logger);
 
-  /// Where a partition begins and ends.
-  struct Bounds {
-    std::int64_t low = 0;
-    std::int64_t high = 0;
-  };
-  Result<Bounds> bounds(const std::string& topic, std::int32_t partition, SteadyTime deadline);
-
-  /// Calls `each` for the records from `from` to, not with, `end`, in order, until it returns false. `timeout` when they
-  /// did not all come before `deadline`.
+  /// Calls `each` for the records from `from` to, not with, `end`, in order, until it returns false. `timeout` when
+  /// they did not all come before `deadline`.
   Result<void> read(const std::string& topic, std::int32_t partition, std::int64_t from, std::int64_t end,
                     SteadyTime deadline, const std::function<bool(const rd_kafka_message_t&)>& each);
 

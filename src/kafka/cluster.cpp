@@ -1,0 +1,88 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "kafka/cluster.hpp"
+
+#include <utility>
+
+#include "kafka/errors.hpp"
+
+namespace lrpc::queue::kafka {
+
+Cluster::Cluster(const BackendContext& context, std::unique_ptr<Producer> with_producer,
+                 std::unique_ptr<Admin> with_admin)
+    : config(context.config.kafka_config),
+      names(config.topic_prefix, config.consumer_group_id),
+      clock(context.clock),
+      logger(context.logger),
+      producer(std::move(with_producer)),
+      admin(std::move(with_admin)) {}
+
+Result<std::shared_ptr<Cluster>> Cluster::connect(const BackendContext& context) {
+  const KafkaConfig& config = context.config.kafka_config;
+  auto admin = Admin::make(config, context.logger);
+  if (!admin) return std::unexpected(std::move(admin.error()));
+  if (auto ok = (*admin)->connect(std::chrono::steady_clock::now() + config.dial_timeout); !ok) {
+    return std::unexpected(std::move(ok.error()));
+  }
+  auto producer = Producer::make(config, context.logger);
+  if (!producer) return std::unexpected(std::move(producer.error()));
+  return std::make_shared<Cluster>(context, std::move(*producer), std::move(*admin));
+}
+
+Result<std::shared_ptr<Reader>> Cluster::reader() {
+  const std::lock_guard lock(mutex_);
+  if (!reader_) {
+    auto made = Reader::make(config, logger);
+    if (!made) return std::unexpected(std::move(made.error()));
+    reader_ = std::move(*made);
+  }
+  return reader_;
+}
+
+std::vector<Produced> Cluster::write(std::span<const Draft> drafts, SteadyTime until) {
+  std::vector<std::vector<RecordHeader>> headers;
+  std::vector<Record> records;
+  headers.reserve(drafts.size());
+  records.reserve(drafts.size());
+  for (const Draft& draft : drafts) {
+    headers.emplace_back(draft.headers.begin(), draft.headers.end());
+    records.push_back({.topic = draft.topic,
+                       .partition = draft.partition,
+                       .key = draft.key,
+                       .value = draft.message ? std::span<const std::byte>(draft.message->encoded_body())
+                                              : std::span<const std::byte>(),
+                       .keep = draft.message,
+                       .headers = headers.back()});
+  }
+  std::vector<Produced> produced(records.size());
+  static_cast<void>(producer->produce(records, until, produced));
+  return produced;
+}
+
+Result<void> Cluster::ensure_topics(std::span<const TopicSpec> topics) {
+  const SteadyTime until = deadline();
+  std::vector<TopicSpec> missing;
+  for (const TopicSpec& spec : topics) {
+    auto count = admin->partition_count(spec.name, until);
+    if (count) continue;
+    if (!is_missing_topic(count.error()) || !config.auto_create_topics)
+      return std::unexpected(std::move(count.error()));
+    missing.push_back(spec);
+  }
+  if (missing.empty()) return {};
+  if (auto ok = admin->create_topics(missing, until); !ok) return ok;
+  for (const TopicSpec& spec : missing) {
+    // It takes a moment until every broker knows it.
+    while (true) {
+      admin->forget(spec.name);
+      auto count = admin->partition_count(spec.name, until);
+      if (count) break;
+      if (!is_missing_topic(count.error()) || std::chrono::steady_clock::now() >= until) {
+        return std::unexpected(std::move(count.error()));
+      }
+      std::this_thread::sleep_for(Duration(10));
+    }
+  }
+  return {};
+}
+
+}  // namespace lrpc::queue::kafka
