@@ -23,6 +23,7 @@ runtime    libyaml-cpp0.7           # YAML configuration
 runtime    libtomlplusplus3         # TOML configuration
 runtime    libhiredis0.14           # Redis
 runtime    libssl3                  # TLS
+runtime    librdkafka1              # Kafka
 build      g++                      # the compiler (12.2)
 build      cmake
 build      ninja-build
@@ -34,6 +35,7 @@ build      libtomlplusplus-dev
 build      libcli11-dev             # the command line's options
 build      libhiredis-dev           # the Redis back end: reads the replies
 build      libssl-dev               # TLS
+build      librdkafka-dev           # the Kafka back end: speaks the protocol
 test       libgtest-dev             # the tests and the conformance suite
 test       libgmock-dev
 test       redis-server             # the server that the tests of the Redis back end start
