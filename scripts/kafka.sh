@@ -27,17 +27,21 @@ fail() {
   exit 1
 }
 
-# What the cache depends on: the jars, how they are prepared, and the Java runtime (its class archive suits no other).
-cache_folder() {
-  local java_home key
+cache=${LRPC_QUEUE_KAFKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lrpc-queue}
+
+# digest FILE...: of what they contain.
+digest() { cat "$@" | sha256sum | cut -c 1-12; }
+
+# Where what is prepared is kept. It depends on this program's files and, as the archive of classes, on the Java runtime.
+prepared_folder() {
+  local java_home
   command -v java >/dev/null || fail "no Java runtime. On Debian: apt-get install openjdk-17-jre-headless"
   java_home=$(dirname "$(dirname "$(readlink -f "$(command -v java)")")")
-  key=$( (cat "$source"/* "$root/scripts/kafka.sh"; stat -c '%n %s %Y' "$java_home/lib/modules") | sha256sum)
-  echo "${LRPC_QUEUE_KAFKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lrpc-queue}/kafka-${key:0:12}"
+  echo "$cache/kafka-$(digest "$source"/* "$root/scripts/kafka.sh" <(stat -c '%n %s %Y' "$java_home/lib/modules"))"
 }
 
-# get_jars FOLDER
-get_jars() {
+# maven FOLDER: puts the jars there.
+maven() {
   command -v mvn >/dev/null || fail "no Maven to get Kafka with. On Debian: apt-get install maven"
   local log
   log=$(mktemp)
@@ -49,6 +53,17 @@ get_jars() {
     fail "Maven could not get Kafka (network? the settings of Maven's repository?)"
   fi
   rm -f "$log"
+}
+
+# get_jars FOLDER: the same once, and checked.
+get_jars() {
+  [[ ! -d $1 ]] || return 0
+  echo "kafka.sh: getting Kafka into $1" >&2
+  rm -rf "$1.new"
+  maven "$1.new"
+  diff <(cd "$1.new" && sha256sum -- *.jar) "$source/jars.sha256" >&2 ||
+    fail "what Maven got differs from scripts/kafka/jars.sha256"
+  mv "$1.new" "$1"
 }
 
 # broker_properties PORT DATA: those of the only node.
@@ -120,56 +135,55 @@ prepare() {
   rm -rf "$trial"
 }
 
+# java_arguments FOLDER JARS
 java_arguments() {
   cat <<END
 -Xms256m -Xmx256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData -Djava.awt.headless=true
--Dlog4j2.configurationFile=$1/log4j2.properties
--cp "$(printf '%s:' "$1"/jars/*.jar | sed 's/:$//')"
+-Dlog4j2.configurationFile="$1/log4j2.properties"
+-cp "$(printf '%s:' "$2"/*.jar | sed 's/:$//')"
 END
 }
 
 fetch() {
-  local cache
-  cache=$(cache_folder)
-  if [[ ! -e $cache/ready ]]; then
-    mkdir -p "$cache"
-    exec {lock}>"$cache/lock"
+  local prepared jars
+  prepared=$(prepared_folder)
+  if [[ ! -e $prepared/ready ]]; then
+    mkdir -p "$prepared"
+    exec {lock}>"$cache/kafka.lock"
     flock "$lock"  # others may want it as well
-    if [[ ! -e $cache/ready ]]; then
-      echo "kafka.sh: getting Kafka into $cache" >&2
-      rm -rf "$cache/jars"
-      get_jars "$cache/jars"
-      diff <(cd "$cache/jars" && sha256sum -- *.jar) "$source/jars.sha256" >&2 ||
-        fail "what Maven got differs from scripts/kafka/jars.sha256"
-      cp "$source"/*.properties "$cache"
-      java_arguments "$cache" >"$cache/java.args"
-      prepare "$cache"
-      sed -i "1s|^|-XX:SharedArchiveFile=\"$cache/classes.jsa\" -Xlog:cds=off -Xlog:cds+dynamic=off |" "$cache/java.args"
-      touch "$cache/ready"
+    if [[ ! -e $prepared/ready ]]; then
+      jars=$cache/kafka-jars-$(digest "$source/jars.sha256")
+      get_jars "$jars"
+      cp "$source"/*.properties "$prepared"
+      java_arguments "$prepared" "$jars" >"$prepared/java.args"
+      prepare "$prepared"
+      sed -i "1s|^|-XX:SharedArchiveFile=\"$prepared/classes.jsa\" -Xlog:cds=off -Xlog:cds+dynamic=off |" \
+        "$prepared/java.args"
+      touch "$prepared/ready"
     fi
     exec {lock}>&-
   fi
-  echo "$cache"
+  echo "$prepared"
 }
 
 running() { [[ -f $1/pid ]] && kill -0 "$(<"$1/pid")" 2>/dev/null; }
 
 # start PORT FOLDER
 start() {
-  local cache pid said=0
-  cache=$(fetch)
+  local prepared pid said
+  prepared=$(fetch)
   mkdir -p "$2"
   if running "$2"; then fail "the broker of $2 is running"; fi
   if [[ ! -e $2/data/meta.properties ]]; then
     mkdir -p "$2/data/__cluster_metadata-0"
-    cp "$cache/bootstrap.checkpoint" "$2/data/__cluster_metadata-0/00000000000000000000-0000000000.checkpoint"
+    cp "$prepared/bootstrap.checkpoint" "$2/data/__cluster_metadata-0/00000000000000000000-0000000000.checkpoint"
     printf 'version=1\ncluster.id=lrpcqueue0000000000000\nnode.id=1\ndirectory.id=lrpcqueue000000000001A\n' \
       >"$2/data/meta.properties"
   fi
   broker_properties "$1" "$2/data" >"$2/broker.properties"
   touch "$2/log"
   said=$(stat -c %s "$2/log")
-  setsid java "@$cache/java.args" kafka.Kafka "$2/broker.properties" >>"$2/log" 2>&1 </dev/null &
+  setsid java "@$prepared/java.args" kafka.Kafka "$2/broker.properties" >>"$2/log" 2>&1 </dev/null &
   pid=$!
   echo "$pid" >"$2/pid"
   await_ready "$pid" "$2/log" "$said"
@@ -206,7 +220,7 @@ case $command in
   checksums)
     jars=$(mktemp -d)
     trap 'rm -rf "$jars"' EXIT
-    get_jars "$jars"
+    maven "$jars"
     (cd "$jars" && sha256sum -- *.jar) >"$source/jars.sha256"
     ;;
   -h | --help) usage ;;
