@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <signal.h>
+
 #include <functional>
 #include <stdexcept>
 
@@ -151,6 +153,25 @@ TEST(Broker, PausedItIsSilent) {
   EXPECT_NE(error_of([&] { (void)admin.brokers(std::chrono::milliseconds(200)); }), RD_KAFKA_RESP_ERR_NO_ERROR);
   broker.resume();
   EXPECT_THAT(admin.brokers(), ElementsAre(1));
+}
+
+TEST(Broker, EndsWithATestThatIsKilled) {
+  const support::TemporaryFolder folder;
+  const auto log = folder.path() / "log";
+  support::Process program;
+  // With its folder in ours, as it cannot remove it.
+  program.start({"/usr/bin/env", "TMPDIR=" + folder.path().string(), LRPC_QUEUE_WITH_KAFKA_BROKER, "/bin/sh", "-c",
+                 "echo $LRPC_QUEUE_KAFKA_CONFIG_BROKERS; sleep 10"},
+                log, "\n");
+  const std::string said = support::contents(log);
+  const RawAdmin admin({{"bootstrap.servers", said.substr(0, said.find('\n'))}});
+  EXPECT_THAT(admin.brokers(), ElementsAre(1));
+  program.signal(SIGKILL);
+  program.await_end();
+  const auto serves = [&] {
+    return error_of([&] { (void)admin.brokers(std::chrono::milliseconds(100)); }) == RD_KAFKA_RESP_ERR_NO_ERROR;
+  };
+  EXPECT_TRUE(eventually([&] { return !serves(); }));
 }
 
 TEST(Broker, PropertiesAreTheTests) {

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <iterator>
+#include <thread>
 
 namespace lrpc::queue::kafka::test {
 namespace {
@@ -221,6 +223,14 @@ std::vector<std::pair<std::string, std::int32_t>> RawConsumer::assignment() cons
 }
 
 void RawConsumer::commit() { check(rd_kafka_commit(get(), nullptr, 0), "committing"); }
+
+bool eventually(const std::function<bool()>& condition) {
+  for (const auto end = steady_clock::now() + kPatience; !condition();) {
+    if (steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  return true;
+}
 
 std::string unique_name(const std::string& prefix) {
   static std::atomic<int> number = 0;

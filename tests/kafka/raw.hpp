@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -143,6 +144,9 @@ class RawAdmin : public RawClient {
  private:
   Settings settings_;
 };
+
+/// Waits until a condition holds; false when it does not within kPatience.
+bool eventually(const std::function<bool()>& condition);
 
 /// A name that no other test uses, on any broker: "<prefix>-<process>-<number>".
 [[nodiscard]] std::string unique_name(const std::string& prefix);

@@ -1,8 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <functional>
-#include <iterator>
-#include <thread>
+#include <utility>
 
 #include "raw.hpp"
 
@@ -50,14 +49,6 @@ std::vector<RawPartition> partitions_of(const rd_kafka_metadata_topic_t& topic) 
 
 rd_kafka_resp_err_t first_error(const rd_kafka_topic_result_t** results, std::size_t count) {
   return count > 0 ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR__FAIL;
-}
-
-bool await(const std::function<bool()>& condition) {
-  for (const auto end = steady_clock::now() + kPatience; !condition();) {
-    if (steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(milliseconds(10));
-  }
-  return true;
 }
 
 std::vector<std::pair<std::string, std::int32_t>> names_of(const rd_kafka_topic_partition_list_t* list) {
@@ -119,7 +110,7 @@ void RawAdmin::create_topic(const std::string& name, int partitions, const Setti
   std::size_t count = 0;
   const auto** results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event.get()), &count);
   check(first_error(results, count), what);
-  const bool led = await([&] {
+  const bool led = eventually([&] {
     const auto found = this->partitions(name);
     return std::cmp_equal(found.size(), partitions) &&
            std::ranges::all_of(found, [](const auto& partition) { return partition.leader >= 0; });
@@ -137,7 +128,7 @@ void RawAdmin::delete_topic(const std::string& name) {
   std::size_t count = 0;
   const auto** results = rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event.get()), &count);
   check(first_error(results, count), what);
-  if (!await([&] { return partitions(name).empty(); })) fail(RD_KAFKA_RESP_ERR__TIMED_OUT, what);
+  if (!eventually([&] { return partitions(name).empty(); })) fail(RD_KAFKA_RESP_ERR__TIMED_OUT, what);
 }
 
 Settings RawAdmin::config(const std::string& topic) const {
