@@ -39,7 +39,10 @@ build      librdkafka-dev           # the Kafka back end: speaks the protocol
 test       libgtest-dev             # the tests and the conformance suite
 test       libgmock-dev
 test       redis-server             # the server that the tests of the Redis back end start
-test       openssl                  # their certificates
+test       openssl                  # certificates for its and Kafka's
+test       openjdk-17-jre-headless  # runs the Kafka broker that the tests of the Kafka back end start
+test       maven                    # gets that broker (scripts/kafka.sh)
+test       kcat                     # another program at that broker
 dev        ccache                   # used by the build when it is there
 dev        clang-19                 # the second compiler
 dev        clang-format-19
