@@ -52,6 +52,15 @@ Result<void> Member::start() {
   return {};
 }
 
+std::string Member::id() const {
+  if (!client_) return {};
+  char* const raw = rd_kafka_memberid(client_.get());
+  if (raw == nullptr) return {};
+  std::string text = raw;
+  rd_kafka_mem_free(client_.get(), raw);
+  return text;
+}
+
 void Member::wake() noexcept {
   if (queue_) rd_kafka_queue_yield(queue_.get());
 }
@@ -135,12 +144,15 @@ void Member::take(const rd_kafka_message_t& message, std::vector<Arrived>& arriv
 
 void Member::put_on_shelf(std::vector<Arrived> arrived) {
   const std::int64_t now_ms = parts_.clock->now().wall_ms;
+  bool moves = false;
   {
     const std::lock_guard lock(state_.mutex);
     for (Arrived& one : arrived) state_.shelf.ingest(one.place, std::move(one.record), now_ms);
     state_.trouble.reset();
+    moves = state_.shelf.has_moves();
   }
   state_.changed.notify_all();
+  if (moves) parts_.on_moves();
 }
 
 void Member::failed_read(const rd_kafka_message_t& message) {

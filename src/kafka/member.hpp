@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,12 +37,17 @@ class Member : private ClientEvents {
     std::int64_t most_ready = 1000;
     std::shared_ptr<Clock> clock;
     Logger logger;
+    std::function<void()> on_moves;  ///< The shelf has something to move.
   };
+  /// Of messages that are ready, read ahead.
+  static constexpr std::int64_t kLeastReady = 2000;
   Member(Parts parts, ChannelState& state);
   ~Member() override;
 
   /// Joins the group, which goes on in the background.
   Result<void> start();
+  /// What the broker calls it; empty before it has joined.
+  [[nodiscard]] std::string id() const;
   /// Wakes the thread: there is room on the shelf, or a commit was asked for.
   void wake() noexcept;
   /// Asks for a commit of all that changed and waits for it, with `lock` on the state's mutex.

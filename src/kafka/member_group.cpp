@@ -217,13 +217,16 @@ void Member::commit_ended(const Under& under, rd_kafka_event_t* event) {
     commit_failed(under, error_of(code, parts_.channel_text + ": commit"));
     return;
   }
+  bool moves = false;
   {
     const std::lock_guard lock(state_.mutex);
     for (const Shelf::Commit& commit : under.commits) state_.shelf.committed(commit, true);
     state_.commits_ended = std::max(state_.commits_ended, under.asked);
     state_.commit_error.reset();
+    moves = state_.shelf.has_moves();
   }
   state_.changed.notify_all();
+  if (moves) parts_.on_moves();
 }
 
 void Member::commit_failed(const Under& under, Error error) {

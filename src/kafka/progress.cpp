@@ -19,6 +19,13 @@ bool Progress::reach(std::int64_t offset) {
   return !settled(offset);
 }
 
+void Progress::skip_to(std::int64_t offset) {
+  if (offset <= end_) return;
+  mark({end_, offset});
+  end_ = offset;
+  advance();
+}
+
 bool Progress::settle(std::int64_t offset) {
   if (settled(offset)) return false;
   mark(offset);

@@ -27,6 +27,8 @@ class Progress {
   /// The reader has got to `offset`, which is not before `end()`. Those passed over do not exist (the marks of
   /// transactions, what compaction or retention took): they count as settled. False: this one is settled already.
   bool reach(std::int64_t offset);
+  /// Nothing before `offset` is to be read any more: what the reader has not reached is settled.
+  void skip_to(std::int64_t offset);
   /// Settles an offset before `end()`; false when it was.
   bool settle(std::int64_t offset);
   [[nodiscard]] bool settled(std::int64_t offset) const;

@@ -127,6 +127,8 @@ class Shelf {
   void give_all_back();
   /// Settles all that is ready and waiting. Returns how many.
   std::int64_t drop_all();
+  /// Settles what has not been read of a partition of ours and lies before `end`. Returns how many.
+  std::int64_t skip_to(PartitionKey key, std::int64_t end);
 
   // Figures.
 
@@ -137,6 +139,14 @@ class Shelf {
   /// Whether no more may be read of the retry topic; `unread` tells the shelf that there is more.
   [[nodiscard]] bool index_is_full() const noexcept { return waiting_.full(); }
   void set_unread(bool unread) noexcept { unread_ = unread; }
+  /// What is here, by where it came from.
+  struct Counts {
+    std::int64_t ready_of_retry = 0;
+    std::int64_t out_of_topic = 0;
+    std::int64_t out_of_retry = 0;
+    std::int64_t early = 0;
+  };
+  [[nodiscard]] Counts counts() const;
   /// How far each of our partitions is: for depth.
   struct Position {
     PartitionKey key{};

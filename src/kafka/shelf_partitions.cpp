@@ -116,6 +116,32 @@ void Shelf::committed(const Commit& commit, bool stored) {
   }
 }
 
+std::int64_t Shelf::skip_to(PartitionKey key, std::int64_t end) {
+  Partition& partition = partitions_.at(key);
+  const std::int64_t before =
+      partition.progress.end() - partition.progress.watermark() - partition.progress.settled_ahead();
+  const std::int64_t unread = std::max<std::int64_t>(end - partition.progress.end(), 0);
+  if (unread == 0) return 0;
+  partition.progress.skip_to(end);
+  partition.dirty = true;
+  const std::int64_t after =
+      partition.progress.end() - partition.progress.watermark() - partition.progress.settled_ahead();
+  // Those that were settled ahead of the reader were not unread to anybody.
+  return unread - (after - before);
+}
+
+Shelf::Counts Shelf::counts() const {
+  Counts counts;
+  for (const Slot& slot : slots_) {
+    const bool retry = slot.place.key.lane == Lane::retry;
+    const State state = slot.state == State::moving ? slot.before : slot.state;
+    if (state == State::ready && retry) ++counts.ready_of_retry;
+    if (state == State::out) ++(retry ? counts.out_of_retry : counts.out_of_topic);
+    if (state == State::early) ++counts.early;
+  }
+  return counts;
+}
+
 std::vector<Shelf::Position> Shelf::positions() const {
   std::vector<Position> positions;
   for (const auto& [key, partition] : partitions_) {
