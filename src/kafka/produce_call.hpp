@@ -45,7 +45,9 @@ class ProduceCall {
   void expect() noexcept { state_.fetch_add(1, std::memory_order_relaxed); }
   /// The caller: librdkafka did not take it after all.
   void unexpect() noexcept { state_.fetch_sub(1, std::memory_order_relaxed); }
-  /// The caller, after `hold`: true when all expected reports are there, false at the deadline.
+  /// The caller, when all records are handed out.
+  void release() noexcept { state_.fetch_sub(1, std::memory_order_acq_rel); }
+  /// The caller, after `release`: true when all expected reports are there, false at the deadline.
   bool wait(SteadyTime deadline) noexcept;
   /// The reporting thread, after it filled in the slot, which it must not touch any more.
   static void report(ProduceSlot& slot) noexcept;
