@@ -59,6 +59,7 @@ class ClientEvents {
   Logger logger_;
   std::string expected_name_;
   mutable std::mutex mutex_;
+  std::string complaint_;  // about the certificate that was shown last
   Trouble latest_;
   Trouble refusal_;
 };

@@ -113,8 +113,8 @@ class Sending {
     for (const std::uint32_t i : indices) {
       ProduceSlot& slot = call_->slots()[i];
       rd_kafka_resp_err_t code = client.send(records_[i], slot);
-      while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && steady_clock::now() < deadline_) {
-        std::this_thread::sleep_until(std::min(deadline_, steady_clock::now() + kRoomPause));
+      while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && steady_clock::now() < deadline_ - slack_) {
+        std::this_thread::sleep_until(std::min(deadline_ - slack_, steady_clock::now() + kRoomPause));
         code = client.send(records_[i], slot);
       }
       if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -192,7 +192,7 @@ std::size_t Producer::produce(std::span<const Record> records, SteadyTime deadli
   if (records.empty()) return 0;
   Sending sending(records, deadline);
   std::shared_ptr<ProducerClient> client = this->client();
-  for (;;) {
+  while (!sending.over()) {
     sending.round(*client);
     if (sending.over()) break;
     if (client->is_dead()) {
