@@ -54,7 +54,7 @@ struct Committed {
 struct OffsetCommit {
   TopicPartition partition{};
   std::int64_t offset = 0;
-  std::string metadata{};
+  std::string metadata{};  ///< Text without zeros, of at most the broker's offset.metadata.max.bytes.
 };
 
 /// A member of a consumer group.

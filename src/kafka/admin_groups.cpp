@@ -1,5 +1,8 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -33,10 +36,13 @@ Result<void> check_partitions(const rd_kafka_topic_partition_list_t* list, std::
 }
 
 Committed committed_of(const rd_kafka_topic_partition_t& partition) {
-  return {.offset = partition.offset >= 0 ? partition.offset : -1,
-          .metadata = partition.metadata != nullptr
-                          ? std::string(static_cast<const char*>(partition.metadata), partition.metadata_size)
-                          : std::string()};
+  Committed result{.offset = partition.offset >= 0 ? partition.offset : -1};
+  if (partition.metadata != nullptr) {
+    // librdkafka has copied it as a text that ends with the first zero, whatever the size says.
+    const auto* const text = static_cast<const char*>(partition.metadata);
+    result.metadata.assign(text, strnlen(text, partition.metadata_size));
+  }
+  return result;
 }
 
 PartitionsPtr list_of_commits(std::span<const OffsetCommit> commits) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -27,6 +29,9 @@ class ClientEvents {
   /// Makes a client of `conf` report here. The errors arrive when its main queue is polled.
   void listen(rd_kafka_conf_t* conf) noexcept;
 
+  /// Before `listen`'s client is made: brokers must show a certificate for this name, whatever their address.
+  void expect_name(rd_kafka_conf_t* conf, std::string name);
+
   struct Trouble {
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     std::string text{};
@@ -48,8 +53,13 @@ class ClientEvents {
   static void on_log(const rd_kafka_t* client, int level, const char* facility, const char* text) noexcept;
   static void on_error(rd_kafka_t* client, int code, const char* reason, void* self) noexcept;
 
+  static int on_certificate(rd_kafka_t* client, const char* broker, std::int32_t id, int* error, int depth,
+                            const char* bytes, std::size_t size, char* why, std::size_t why_size, void* self) noexcept;
+
   Logger logger_;
+  std::string expected_name_;
   mutable std::mutex mutex_;
+  std::string complaint_;  // about the certificate that was shown last
   Trouble latest_;
   Trouble refusal_;
 };

@@ -21,7 +21,6 @@ ProduceCall::Ptr ProduceCall::make(std::size_t records) {
 }
 
 bool ProduceCall::wait(SteadyTime deadline) noexcept {
-  state_.fetch_sub(1, std::memory_order_acq_rel);
   for (;;) {
     const std::uint32_t left = state_.load(std::memory_order_acquire);
     if (left == 0) return true;

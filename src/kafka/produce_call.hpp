@@ -16,14 +16,14 @@ namespace lrpc::queue::kafka {
 
 class ProduceCall;
 
-/// One record of a call: what the delivery report says about it.
+/// One record of a call: what the delivery report says about it. At first: not sent for lack of time.
 struct ProduceSlot {
   ProduceCall* call = nullptr;
   EnvelopePtr keep{};  ///< What the record's bytes lie in, while librdkafka may read them.
   std::int64_t offset = -1;
-  rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+  rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
   rd_kafka_msg_status_t status = RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
-  std::atomic<bool> done{false};  ///< The report is there. Until then only the reporting thread writes.
+  std::atomic<bool> done{true};  ///< No report is due (any more). Until then only the reporting thread writes.
 };
 
 /// The records of one `Producer::produce` and who waits for their reports: one counter, one wake-up. The caller may
@@ -45,7 +45,9 @@ class ProduceCall {
   void expect() noexcept { state_.fetch_add(1, std::memory_order_relaxed); }
   /// The caller: librdkafka did not take it after all.
   void unexpect() noexcept { state_.fetch_sub(1, std::memory_order_relaxed); }
-  /// The caller, after `hold`: true when all expected reports are there, false at the deadline.
+  /// The caller, when all records are handed out.
+  void release() noexcept { state_.fetch_sub(1, std::memory_order_acq_rel); }
+  /// The caller, after `release`: true when all expected reports are there, false at the deadline.
   bool wait(SteadyTime deadline) noexcept;
   /// The reporting thread, after it filled in the slot, which it must not touch any more.
   static void report(ProduceSlot& slot) noexcept;

@@ -19,10 +19,30 @@ using std::chrono::steady_clock;
 constexpr int kTriesAlone = 2;
 /// A record of this size goes alone (librdkafka's batch.size).
 constexpr std::size_t kBatchSize = 1'000'000;
+/// Before the deadline what was not sent yet is taken back, so that its report is there in time.
+constexpr auto kLeastSlack = std::chrono::milliseconds(1);
+constexpr auto kMostSlack = std::chrono::milliseconds(100);
+/// With less time left nothing is sent again.
+constexpr auto kLeastRound = std::chrono::seconds(2);
+/// Trouble with the brokers so long before a call may still be what it fails by.
+constexpr auto kTroubleLasts = std::chrono::seconds(5);
 /// Until what failed for the moment is tried again.
 constexpr auto kPause = std::chrono::milliseconds(50);
 /// Until room is looked for in a full local buffer again.
 constexpr auto kRoomPause = std::chrono::milliseconds(2);
+
+/// A call under way, for the watch.
+class Attendance {
+ public:
+  explicit Attendance(SendWatch& watch) : watch_(watch), mark_(watch.begin()) {}
+  Attendance(const Attendance&) = delete;
+  Attendance& operator=(const Attendance&) = delete;
+  ~Attendance() { watch_.end(mark_); }
+
+ private:
+  SendWatch& watch_;
+  const SendWatch::Mark mark_;
+};
 
 /// One call of `produce`: rounds of sending what was certainly not stored, until all is told or time is up.
 class Sending {
@@ -54,14 +74,15 @@ class Sending {
   /// What became of record i, and what the client knows about the reasons.
   [[nodiscard]] std::optional<Error> error_of_record(std::size_t i, ProducerClient& client) {
     const ProduceSlot& slot = call_->slots()[i];
+    const bool done = slot.done.load(std::memory_order_acquire);
+    if (done && slot.code == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
     const std::string what = "publish to Kafka topic \"" + std::string(records_[i].topic) + '"';
-    if (!slot.done.load(std::memory_order_acquire)) {
+    if (!done) {
       Error error = error_of(RD_KAFKA_RESP_ERR__TIMED_OUT, what, "no broker said in time whether it was stored");
       error.code = ErrorCode::outcome_unknown;
       error.retryable = false;
       return error;
     }
-    if (slot.code == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
     if (slot.status == RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED) {
       Error error = error_of(slot.code, what, std::string("it may have been stored: ") + rd_kafka_err2str(slot.code));
       error.code = ErrorCode::outcome_unknown;
@@ -70,7 +91,7 @@ class Sending {
     }
     if (!is_waiting_over(slot.code)) return error_of(slot.code, what);
     // It never left; why the brokers could not be reached is more than that time ran out.
-    const auto trouble = client.trouble(began_);
+    const auto trouble = client.trouble(began_ - kTroubleLasts);
     Error error = trouble ? error_of(trouble->code, what, trouble->text)
                           : error_of(slot.code, what, "no broker could take it in time");
     if (error.code != ErrorCode::permission) error.code = ErrorCode::unavailable;
@@ -87,12 +108,13 @@ class Sending {
   }
 
   void hand_over(ProducerClient& client, std::span<const std::uint32_t> indices) {
+    const Attendance attendance(client.watch());
     call_->hold();
     for (const std::uint32_t i : indices) {
       ProduceSlot& slot = call_->slots()[i];
       rd_kafka_resp_err_t code = client.send(records_[i], slot);
-      while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && steady_clock::now() < deadline_) {
-        std::this_thread::sleep_until(std::min(deadline_, steady_clock::now() + kRoomPause));
+      while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && steady_clock::now() < deadline_ - slack_) {
+        std::this_thread::sleep_until(std::min(deadline_ - slack_, steady_clock::now() + kRoomPause));
         code = client.send(records_[i], slot);
       }
       if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -101,7 +123,11 @@ class Sending {
         slot.done.store(true, std::memory_order_relaxed);
       }
     }
-    call_->wait(deadline_);
+    call_->release();
+    if (!call_->wait(deadline_ - slack_)) {
+      client.withdraw();
+      call_->wait(deadline_);
+    }
     for (const std::uint32_t i : indices) look_at(i);
   }
 
@@ -116,15 +142,19 @@ class Sending {
       todo_.push_back(i);
       return;
     }
-    if (is_transient(slot.code) && !is_missing_topic(slot.code)) {
-      pause_ = pause_ || slot.code != RD_KAFKA_RESP_ERR__FATAL;
-      todo_.push_back(i);
-    }
+    if (!is_transient(slot.code) || is_missing_topic(slot.code)) return;
+    // Not again at the last moment: what is certain now might be uncertain then.
+    if (steady_clock::now() + least_round_ > deadline_) return;
+    pause_ = pause_ || slot.code != RD_KAFKA_RESP_ERR__FATAL;
+    todo_.push_back(i);
   }
 
   const std::span<const Record> records_;
   const SteadyTime deadline_;
   const SteadyTime began_ = steady_clock::now();
+  const SteadyTime::duration slack_ =
+      std::clamp<SteadyTime::duration>((deadline_ - began_) / 5, kLeastSlack, kMostSlack);
+  const SteadyTime::duration least_round_ = std::min<SteadyTime::duration>((deadline_ - began_) / 5, kLeastRound);
   ProduceCall::Ptr call_;
   std::vector<std::uint32_t> todo_;
   int alone_ = 0;
@@ -162,7 +192,7 @@ std::size_t Producer::produce(std::span<const Record> records, SteadyTime deadli
   if (records.empty()) return 0;
   Sending sending(records, deadline);
   std::shared_ptr<ProducerClient> client = this->client();
-  for (;;) {
+  while (!sending.over()) {
     sending.round(*client);
     if (sending.over()) break;
     if (client->is_dead()) {

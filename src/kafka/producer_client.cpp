@@ -24,6 +24,7 @@ Result<std::shared_ptr<ProducerClient>> ProducerClient::make(const KafkaConfig& 
   auto conf = producer_conf(config, *self);
   if (!conf) return std::unexpected(std::move(conf.error()));
   rd_kafka_conf_set_dr_msg_cb(conf->get(), &on_report);
+  rd_kafka_conf_interceptor_add_on_new(conf->get(), "lrpc-queue", &on_new, self.get());
   auto client = make_client(RD_KAFKA_PRODUCER, std::move(*conf));
   if (!client) return std::unexpected(std::move(client.error()));
   self->start(std::move(*client));
@@ -61,6 +62,23 @@ void ProducerClient::on_report(rd_kafka_t* /*client*/, const rd_kafka_message_t*
   slot.status = rd_kafka_message_status(message);
   slot.offset = message->offset;
   ProduceCall::report(slot);
+}
+
+rd_kafka_resp_err_t ProducerClient::on_new(rd_kafka_t* client, const rd_kafka_conf_t* /*conf*/, void* self,
+                                           char* /*why*/, std::size_t /*size*/) noexcept {
+  return rd_kafka_interceptor_add_on_request_sent(client, "lrpc-queue", &on_request, self);
+}
+
+rd_kafka_resp_err_t ProducerClient::on_request(rd_kafka_t* /*client*/, int /*socket*/, const char* /*broker*/,
+                                               std::int32_t /*id*/, std::int16_t api, std::int16_t /*version*/,
+                                               std::int32_t /*number*/, std::size_t /*size*/, void* self) noexcept {
+  constexpr std::int16_t kProduce = 0;
+  if (api == kProduce) static_cast<ProducerClient*>(self)->watch_.request();
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+void ProducerClient::withdraw() {
+  if (watch_.nothing_sent()) rd_kafka_purge(client_.get(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 
 rd_kafka_topic_t* ProducerClient::topic(std::string_view name) {

@@ -18,6 +18,7 @@
 #include "kafka/events.hpp"
 #include "kafka/handle.hpp"
 #include "kafka/produce_call.hpp"
+#include "kafka/send_watch.hpp"
 
 namespace lrpc::queue::kafka {
 
@@ -45,6 +46,11 @@ class ProducerClient final : public ClientEvents {
 
   /// Hands a record to librdkafka; on success its report will come to `slot`.
   rd_kafka_resp_err_t send(const Record& record, ProduceSlot& slot);
+  /// The calls under way, for `withdraw`.
+  [[nodiscard]] SendWatch& watch() noexcept { return watch_; }
+  /// Takes back what no broker was sent yet, of all callers: reports of RD_KAFKA_RESP_ERR__PURGE_QUEUE will come. Does
+  /// nothing when that could harm a record that was sent.
+  void withdraw();
   /// Whether a fatal error ended it.
   [[nodiscard]] bool is_dead() const noexcept;
   /// The fatal error's text.
@@ -55,8 +61,14 @@ class ProducerClient final : public ClientEvents {
   void start(ClientPtr client);
   void poll();
   rd_kafka_topic_t* topic(std::string_view name);
+  static rd_kafka_resp_err_t on_new(rd_kafka_t* client, const rd_kafka_conf_t* conf, void* self, char* why,
+                                    std::size_t size) noexcept;
+  static rd_kafka_resp_err_t on_request(rd_kafka_t* client, int socket, const char* broker, std::int32_t id,
+                                        std::int16_t api, std::int16_t version, std::int32_t number, std::size_t size,
+                                        void* self) noexcept;
   static void on_report(rd_kafka_t* client, const rd_kafka_message_t* message, void* opaque) noexcept;
 
+  SendWatch watch_;
   ClientPtr client_;
   QueuePtr reports_;  // the client's main queue
   std::atomic<bool> stopping_{false};

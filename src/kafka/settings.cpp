@@ -160,7 +160,7 @@ class ConfBuilder {
   std::optional<Error> failure_;
 };
 
-void add_security(ConfBuilder& conf, const KafkaConfig& config) {
+void add_security(ConfBuilder& conf, const KafkaConfig& config, ClientEvents& events) {
   const bool sasl = !config.sasl.mechanism.empty();
   if (config.tls.enabled || sasl) {
     conf.set("security.protocol", sasl ? (config.tls.enabled ? "sasl_ssl" : "sasl_plaintext") : "ssl", "tls");
@@ -170,7 +170,10 @@ void add_security(ConfBuilder& conf, const KafkaConfig& config) {
     if (!config.tls.cert_file.empty()) conf.set("ssl.certificate.location", config.tls.cert_file, "tls.cert_file");
     if (!config.tls.key_file.empty()) conf.set("ssl.key.location", config.tls.key_file, "tls.key_file");
     conf.set("enable.ssl.certificate.verification", config.tls.verify);
-    conf.set("ssl.endpoint.identification.algorithm", config.tls.verify ? "https" : "none", "tls.verify");
+    const bool other_name = config.tls.verify && !config.tls.server_name.empty();
+    conf.set("ssl.endpoint.identification.algorithm", config.tls.verify && !other_name ? "https" : "none",
+             "tls.verify");
+    if (other_name) events.expect_name(conf.get(), config.tls.server_name);
   }
   if (sasl) {
     if (config.sasl.mechanism.starts_with("SCRAM") && rd_kafka_version() < kScramWorks) {
@@ -203,7 +206,7 @@ void add_common(ConfBuilder& conf, const KafkaConfig& config, ClientEvents& even
   conf.set("reconnect.backoff.max.ms", 2'000, "reconnect.backoff.max.ms");
   conf.set("allow.auto.create.topics", false);  // we create them, with the right number of partitions
   conf.set("topic.metadata.refresh.interval.ms", 60'000, "topic.metadata.refresh.interval.ms");
-  add_security(conf, config);
+  add_security(conf, config, events);
 }
 
 }  // namespace
