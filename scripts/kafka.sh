@@ -2,6 +2,7 @@
 # Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 # A Kafka broker for tests and trials. See --help.
 set -euo pipefail
+export LC_ALL=C  # one order of names everywhere
 
 usage() {
   cat <<'END'

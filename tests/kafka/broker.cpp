@@ -207,7 +207,7 @@ void Broker::stop() {
   throw std::runtime_error("the broker did not end: " + log());
 }
 
-void Broker::pause() const { process_.signal(SIGSTOP); }
+void Broker::pause() { process_.pause(); }
 
 void Broker::resume() const { process_.signal(SIGCONT); }
 

@@ -62,8 +62,8 @@ class Broker {
   void kill();
   /// Has it end in good order.
   void stop();
-  /// SIGSTOP: it keeps its connections and says nothing.
-  void pause() const;
+  /// SIGSTOP, and waits until it stands still: it keeps its connections and says nothing.
+  void pause();
   void resume() const;
 
  private:

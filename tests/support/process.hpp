@@ -51,6 +51,8 @@ class Process {
   /// -1 when there is none.
   [[nodiscard]] pid_t pid() const noexcept { return pid_; }
   void signal(int number) const;
+  /// SIGSTOP, and waits until no thread of it runs any more. SIGCONT ends it.
+  void pause();
   /// Waits until it is gone.
   void await_end();
   /// The same, but no longer than this; false when the time is over.
