@@ -40,7 +40,10 @@ Result<std::unique_ptr<Admin>> Admin::make(const KafkaConfig& config, Logger log
   auto self = std::make_unique<Admin>(config.max_attempts, std::move(logger));
   auto conf = admin_conf(config, self->events_);
   if (!conf) return std::unexpected(std::move(conf.error()));
-  // A consumer without a group, for its settings are the ones that questions go by.
+  // A consumer, for its settings are the ones that questions go by. It joins no group, but must have the name of one:
+  // librdkafka (2.0.2 to at least 2.11) dereferences null when it asks for a group's offsets and hears that the
+  // coordinator has moved.
+  rd_kafka_conf_set(conf->get(), "group.id", "lrpc-queue-admin", nullptr, 0);
   auto client = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
   if (!client) return std::unexpected(std::move(client.error()));
   self->client_ = std::move(*client);

@@ -30,7 +30,8 @@ KafkaChannel::KafkaChannel(Parts parts)
                      .channel = parts_.name,
                      .topic = topic_,
                      .dead_topic = dead_topic_,
-                     .retry_topic = retry_topic_}),
+                     .retry_topic = retry_topic_,
+                     .on_requeued = [this](auto drafts, auto produced) { requeued(drafts, produced); }}),
       on_jump_(parts_.cluster->clock->on_jump([this] { state_.changed.notify_all(); })),
       policy_(parts_.policy) {}
 
@@ -104,6 +105,45 @@ SteadyTime KafkaChannel::next_event() {
   return clock.real(tick);
 }
 
+void KafkaChannel::requeued(std::span<const Draft> drafts, std::span<const Produced> produced) {
+  const std::int64_t now_ms = parts_.cluster->clock->now().wall_ms;
+  {
+    const std::lock_guard lock(state_.mutex);
+    for (std::size_t i = 0; i < drafts.size(); ++i) {
+      if (!produced[i].error) foresee(state_.shelf, drafts[i], produced[i], now_ms);
+    }
+  }
+  state_.changed.notify_all();
+}
+
+// Who asks what is ready now means all that was published before: waits for the assignment, and until what the broker
+// has is read.
+void KafkaChannel::catch_up(std::unique_lock<std::mutex>& lock, const std::stop_token& stop) {
+  const SteadyTime until = parts_.cluster->deadline();
+  const auto over = [&] {
+    return gate_.is_shut() || state_.gone || !receiving_ || stop.stop_requested() || state_.shelf.ready() > 0;
+  };
+  if (!state_.changed.wait_until(lock, until, [&] { return state_.assigned || over(); }) || over()) return;
+  std::vector<PartitionKey> keys;
+  std::vector<TopicPartition> list;
+  for (const Shelf::Position& position : state_.shelf.positions()) {
+    keys.push_back(position.key);
+    list.push_back(
+        {.topic = position.key.lane == Lane::topic ? topic_ : retry_topic_, .partition = position.key.number});
+  }
+  lock.unlock();
+  const auto bounds = parts_.cluster->admin->watermarks(list, until);
+  lock.lock();
+  if (!bounds) return;
+  state_.changed.wait_until(lock, until, [&] {
+    if (over() || !state_.assigned) return true;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (state_.shelf.owns(keys[i]) && state_.shelf.read_to(keys[i]) < (*bounds)[i].high) return false;
+    }
+    return true;
+  });
+}
+
 Result<std::size_t> KafkaChannel::receive(std::span<Delivery> out, const ReceiveOptions& options) {
   const auto pass = gate_.enter();
   if (!pass) return closed();
@@ -125,7 +165,11 @@ Result<std::size_t> KafkaChannel::receive(std::span<Delivery> out, const Receive
     if (state_.trouble && state_.trouble->code == ErrorCode::permission) return std::unexpected(*state_.trouble);
     const SteadyTime now = std::chrono::steady_clock::now();
     if (options.stop.stop_requested()) return 0;
-    if (!first || !waits) {
+    if (first && !waits && count) {
+      catch_up(lock, options.stop);
+      continue;
+    }
+    if (!first) {
       // Who only looked whether something is there gets nothing; who waited for it learns why nothing came.
       if (now >= options.deadline) {
         if (waits && state_.trouble) return std::unexpected(*state_.trouble);
@@ -233,10 +277,10 @@ Result<void> KafkaChannel::write_moves(std::span<Settlement> settlements) {
   std::vector<Draft> drafts;
   std::int64_t letters = 0;
   std::int64_t limit = 0;
+  const Instant now = parts_.cluster->clock->now();
   {
     const std::lock_guard lock(state_.mutex);
     limit = policy_.dead_letter_limit;
-    const Instant now = parts_.cluster->clock->now();
     for (Settlement& s : settlements) {
       const bool dead = s.action == Settlement::Action::dead_letter;
       if (!dead && s.action != Settlement::Action::retry) continue;
@@ -259,7 +303,8 @@ Result<void> KafkaChannel::write_moves(std::span<Settlement> settlements) {
                           .partition = move->from.key.number % *count,
                           .key = key_of(*move->message),
                           .message = move->message,
-                          .headers = headers_of(*move->message, stamp)});
+                          .headers = headers_of(*move->message, stamp),
+                          .retry = stamp});
       }
     }
   }
@@ -270,6 +315,7 @@ Result<void> KafkaChannel::write_moves(std::span<Settlement> settlements) {
     for (std::size_t i = 0; i < moving.size(); ++i) {
       moving[i]->done = !produced[i].error;
       state_.shelf.end_move(moving[i]->tag, moving[i]->done);
+      if (moving[i]->done) foresee(state_.shelf, drafts[i], produced[i], now.wall_ms);
       if (produced[i].error && result) result = std::unexpected(*produced[i].error);
     }
   }

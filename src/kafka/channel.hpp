@@ -61,6 +61,8 @@ class KafkaChannel final : public BackendChannel {
   Result<void> join();
   Result<void> leave();
   [[nodiscard]] SteadyTime next_event();
+  void requeued(std::span<const Draft> drafts, std::span<const Produced> produced);
+  void catch_up(std::unique_lock<std::mutex>& lock, const std::stop_token& stop);
   void mature(std::unique_lock<std::mutex>& lock);
   /// Hands out what is ready, and lets the first deliveries after an assignment be committed before (D6).
   Result<std::size_t> hand_out(std::unique_lock<std::mutex>& lock, std::span<Delivery> out,

@@ -69,6 +69,7 @@ Result<BackendStats> KafkaChannel::stats() {
   if (!total) return std::unexpected(std::move(total.error()));
   std::unique_lock lock(state_.mutex);
   if (state_.gone) return deleted();
+  if (joined_) catch_up(lock, {});
   mature(lock);
   const Shelf::Counts here = state_.shelf.counts();
   BackendStats stats;

@@ -8,6 +8,7 @@
 
 #include <lrpc/queue/error.hpp>
 
+#include "kafka/cluster.hpp"
 #include "kafka/shelf.hpp"
 
 namespace lrpc::queue::kafka {
@@ -27,9 +28,17 @@ struct ChannelState {
   std::uint64_t commits_ended = 0;
   std::optional<Error> commit_error{};  ///< Of the last one.
 
+  bool assigned = false;           ///< The member knows its partitions.
   std::optional<Error> trouble{};  ///< Why nothing comes; empty while all is well.
   bool gone = false;               ///< The channel was deleted: its group has no offsets any more.
   std::int64_t lost = 0;           ///< Messages that the topic's retention took before they were read.
 };
+
+/// Tells the shelf of a retry that was written.
+inline void foresee(Shelf& shelf, const Draft& draft, const Produced& produced, std::int64_t now_ms) {
+  if (!draft.retry || produced.offset < 0) return;
+  shelf.foresee({.key = {.lane = Lane::retry, .number = produced.partition}, .offset = produced.offset},
+                {.message = draft.message, .attempts = draft.retry->attempts, .due_ms = draft.retry->due_ms}, now_ms);
+}
 
 }  // namespace lrpc::queue::kafka

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ struct Draft {
   std::string key{};
   EnvelopePtr message{};  ///< Its body is the value.
   RecordHeaders headers{};
+  std::optional<Stamp> retry{};  ///< Of one for the retry topic: what its headers say.
 };
 
 /// What all topics and channels of a back end share. Thread-safe.

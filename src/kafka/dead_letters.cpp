@@ -186,6 +186,7 @@ Result<std::int64_t> DeadLetters::requeue(std::span<const std::string> ids, bool
   // Written first and removed then: what a crash leaves in both is requeued twice, and not lost.
   const auto flush = [&] {
     const std::vector<Produced> produced = parts_.cluster->write(drafts, parts_.cluster->write_deadline());
+    parts_.on_requeued(drafts, produced);
     std::vector<std::int64_t> done;
     for (std::size_t i = 0; i < produced.size(); ++i) {
       if (!produced[i].error) {
@@ -209,12 +210,14 @@ Result<std::int64_t> DeadLetters::requeue(std::span<const std::string> ids, bool
     if (again.expires_at() != 0 && again.expires_at() <= now.wall_s()) {
       again.set_expires_at(fresh_ttl.count() > 0 ? (now.wall_ms + fresh_ttl.count() + 999) / 1000 : 0);
     }
-    RecordHeaders headers = headers_of(again, {.channel = parts_.channel, .due_ms = now.wall_ms});
+    const Stamp stamp{.channel = parts_.channel, .due_ms = now.wall_ms};
+    RecordHeaders headers = headers_of(again, stamp);
     drafts.push_back({.topic = parts_.retry_topic,
                       .partition = static_cast<std::int32_t>(from % *count),
                       .key = key_of(again),
                       .message = std::move(read.message),
-                      .headers = std::move(headers)});
+                      .headers = std::move(headers),
+                      .retry = stamp});
     offsets.push_back(message.offset);
     return true;
   });

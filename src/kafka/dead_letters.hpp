@@ -30,6 +30,7 @@ class DeadLetters {
     std::string topic;        ///< The channel's, on the broker: where letters come from.
     std::string dead_topic;   ///< Where they lie.
     std::string retry_topic;  ///< Where requeued ones go.
+    std::function<void(std::span<const Draft>, std::span<const Produced>)> on_requeued;  ///< They were written.
   };
   explicit DeadLetters(Parts parts) : parts_(std::move(parts)) {}
 

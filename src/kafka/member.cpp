@@ -35,6 +35,7 @@ Member::~Member() {
 Result<void> Member::start() {
   auto conf = consumer_conf(parts_.config, parts_.group, *this);
   if (!conf) return std::unexpected(std::move(conf.error()));
+  rd_kafka_conf_set(conf->get(), "enable.partition.eof", "true", nullptr, 0);
   rd_kafka_conf_set_rebalance_cb(conf->get(), on_rebalance);
   auto client = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
   if (!client) return std::unexpected(std::move(client.error()));
@@ -129,20 +130,25 @@ void Member::poll(Duration patience) {
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
       take(*message, arrived);
     } else {
+      // What came before it comes first: the end of a partition settles what was not read.
+      put_on_shelf(std::exchange(arrived, {}));
       failed_read(*message);
     }
   }
-  if (!arrived.empty()) put_on_shelf(std::move(arrived));
+  put_on_shelf(std::move(arrived));
 }
 
 void Member::take(const rd_kafka_message_t& message, std::vector<Arrived>& arrived) {
+  arrived.push_back({.place = {.key = key_of(message), .offset = message.offset}, .record = read_message(message)});
+}
+
+PartitionKey Member::key_of(const rd_kafka_message_t& message) const {
   const bool retry = rd_kafka_topic_name(message.rkt) == parts_.retry_topic;
-  const Place place{.key = {.lane = retry ? Lane::retry : Lane::topic, .number = message.partition},
-                    .offset = message.offset};
-  arrived.push_back({.place = place, .record = read_message(message)});
+  return {.lane = retry ? Lane::retry : Lane::topic, .number = message.partition};
 }
 
 void Member::put_on_shelf(std::vector<Arrived> arrived) {
+  if (arrived.empty()) return;
   const std::int64_t now_ms = parts_.clock->now().wall_ms;
   bool moves = false;
   {
@@ -158,6 +164,7 @@ void Member::put_on_shelf(std::vector<Arrived> arrived) {
 void Member::failed_read(const rd_kafka_message_t& message) {
   switch (message.err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+      reached_end(message);
       return;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
@@ -170,6 +177,16 @@ void Member::failed_read(const rd_kafka_message_t& message) {
       break;
   }
   set_trouble(error_of(message.err, parts_.channel_text + ": reading", rd_kafka_message_errstr(&message)));
+}
+
+// What lies before the end and was not read are marks of transactions.
+void Member::reached_end(const rd_kafka_message_t& message) {
+  const PartitionKey key = key_of(message);
+  {
+    const std::lock_guard lock(state_.mutex);
+    if (state_.shelf.owns(key)) state_.shelf.skip_to(key, message.offset);
+  }
+  state_.changed.notify_all();
 }
 
 // What was to be read next is gone: the topic's retention was faster (D1).

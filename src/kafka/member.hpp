@@ -71,6 +71,8 @@ class Member : private ClientEvents {
   void take(const rd_kafka_message_t& message, std::vector<Arrived>& arrived);
   void put_on_shelf(std::vector<Arrived> arrived);
   void failed_read(const rd_kafka_message_t& message);
+  void reached_end(const rd_kafka_message_t& message);
+  [[nodiscard]] PartitionKey key_of(const rd_kafka_message_t& message) const;
   void jump_to_start(const std::string& topic, std::int32_t partition);
   void keep_room();
   void set_paused(Lane lane, bool paused);

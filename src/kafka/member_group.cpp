@@ -63,6 +63,7 @@ void Member::assigned(rd_kafka_topic_partition_list_t* partitions) {
   {
     const std::lock_guard lock(state_.mutex);
     state_.shelf.forget_suspended();  // others have these now
+    state_.assigned = true;
     state_.trouble.reset();
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) state_.trouble = error_of(code, parts_.channel_text + ": assignment");
   }
@@ -150,6 +151,7 @@ void Member::revoked() {
   }
   {
     const std::lock_guard lock(state_.mutex);
+    state_.assigned = false;
     for (const PartitionKey key : assigned_) state_.shelf.suspend(key);
   }
   assigned_.clear();

@@ -71,7 +71,8 @@ Result<Draft> Mover::retry_draft(const Envelope& message, EnvelopePtr body, std:
                .partition = partition % *count,
                .key = key_of(message),
                .message = std::move(body),
-               .headers = headers_of(message, stamp)};
+               .headers = headers_of(message, stamp),
+               .retry = stamp};
 }
 
 Result<void> Mover::move_early() {
@@ -100,10 +101,14 @@ Result<void> Mover::move_early() {
     }
     {
       const std::lock_guard lock(state_.mutex);
+      const std::int64_t now_ms = parts_.cluster->clock->now().wall_ms;
       for (std::size_t i = 0; i < moves.size(); ++i) {
-        state_.shelf.end_move(moves[i].tag, drafts.size() == moves.size() && !produced[i].error);
+        const bool written = drafts.size() == moves.size() && !produced[i].error;
+        state_.shelf.end_move(moves[i].tag, written);
+        if (written) foresee(state_.shelf, drafts[i], produced[i], now_ms);
       }
     }
+    state_.changed.notify_all();
     if (!result) return result;
   }
 }

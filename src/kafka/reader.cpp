@@ -19,7 +19,8 @@ int left_until(SteadyTime deadline) {
 
 Result<std::unique_ptr<Reader>> Reader::make(const KafkaConfig& config, Logger logger) {
   auto events = std::make_unique<ClientEvents>(std::move(logger));
-  auto conf = consumer_conf(config, "", *events);
+  // Never joined, but librdkafka assigns nothing to a consumer without one.
+  auto conf = consumer_conf(config, "lrpc-queue-reader", *events);
   if (!conf) return std::unexpected(std::move(conf.error()));
   // The end of a partition may lie before its high watermark, where marks of transactions follow.
   rd_kafka_conf_set(conf->get(), "enable.partition.eof", "true", nullptr, 0);

@@ -12,7 +12,19 @@ void Shelf::ingest(Place place, ReadRecord record, std::int64_t now_ms) {
   const auto it = partitions_.find(place.key);
   if (it == partitions_.end()) return;
   it->second.dirty = true;  // also a gap moves the watermark
-  if (!it->second.progress.reach(place.offset)) return;
+  const bool foreseen = it->second.foreseen.erase(place.offset) > 0;
+  if (!it->second.progress.reach(place.offset) || foreseen) return;
+  take_in(place, std::move(record), now_ms);
+}
+
+void Shelf::foresee(Place place, ReadRecord record, std::int64_t now_ms) {
+  const auto it = partitions_.find(place.key);
+  if (it == partitions_.end() || it->second.suspended || place.offset < it->second.progress.end()) return;
+  if (!it->second.foreseen.insert(place.offset).second) return;
+  take_in(place, std::move(record), now_ms);
+}
+
+void Shelf::take_in(Place place, ReadRecord record, std::int64_t now_ms) {
   if (record.due_ms.value_or(0) <= now_ms) {
     make_ready(add(place, std::move(record), State::ready), false);
   } else if (place.key.lane == Lane::retry) {

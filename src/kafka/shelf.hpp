@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include <lrpc/queue/backend.hpp>
@@ -68,6 +69,9 @@ class Shelf {
   /// Takes a record in, at wall time `now_ms`. An early one of the topic itself is to be copied to the retry topic:
   /// see `begin_early`.
   void ingest(Place place, ReadRecord record, std::int64_t now_ms);
+  /// Takes in a record that we wrote to a partition of ours ourselves, before it is read: its copy is passed over then.
+  /// Nothing happens where it was read already, or where the partition is not ours.
+  void foresee(Place place, ReadRecord record, std::int64_t now_ms);
   /// The waiting ones whose time has come are ready. Those whose record was let go are returned: they are to be read
   /// again and given to `refill`.
   [[nodiscard]] std::vector<Place> mature(std::int64_t now_ms);
@@ -155,6 +159,8 @@ class Shelf {
   };
   [[nodiscard]] std::vector<Position> positions() const;
   [[nodiscard]] bool owns(PartitionKey key) const;
+  /// One past what was read of a partition that is ours.
+  [[nodiscard]] std::int64_t read_to(PartitionKey key) const { return partitions_.at(key).progress.end(); }
 
   static constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
 
@@ -166,6 +172,7 @@ class Shelf {
   struct Partition {
     Progress progress{0};
     std::unordered_map<std::int64_t, std::int64_t> carried{};  // deliveries before us of what we have not read yet
+    std::unordered_set<std::int64_t> foreseen{};               // here already, though not read yet
     std::int64_t handed_out = 0;                               // since the assignment
     std::int64_t told = 0;                                     // of these, what the broker knows of
     std::vector<Index> parked{};                               // of a suspended one: what is ready
@@ -198,6 +205,7 @@ class Shelf {
   Index take_slot();
   void free_slot(Index index);
   void make_ready(Index index, bool in_front);
+  void take_in(Place place, ReadRecord record, std::int64_t now_ms);
   Index add(Place place, ReadRecord record, State state);
   void settle_place(Place place);
   void wait(RetryIndex::Waiting waiting);

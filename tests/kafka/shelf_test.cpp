@@ -225,6 +225,23 @@ TEST(Shelf, D8_retries_wait_for_their_time_in_its_order) {
   EXPECT_EQ(out[1].attempts, 2);
 }
 
+TEST(Shelf, WhatWeWroteIsHereBeforeItIsRead) {
+  Fixture f;
+  f.shelf.foresee({kRetry0, 1}, record(1, 200, 1), 100);
+  f.shelf.foresee({kRetry0, 0}, record(0, 50, 1), 100);
+  const auto out = f.take(5);
+  EXPECT_THAT(ids(out), ElementsAre("m0"));
+  EXPECT_TRUE(f.shelf.settle(out[0].tag));
+  f.shelf.ingest({kRetry0, 0}, record(0, 50, 1), 100);
+  f.shelf.ingest({kRetry0, 1}, record(1, 200, 1), 100);
+  EXPECT_THAT(f.take(5), IsEmpty()) << "its copy is passed over";
+  EXPECT_EQ(f.commit(kRetry0).offset, 1);
+  EXPECT_THAT(f.shelf.mature(200), IsEmpty());
+  EXPECT_THAT(ids(f.take(5)), ElementsAre("m1"));
+  f.shelf.foresee({kRetry0, 1}, record(1, 200, 1), 300);
+  EXPECT_THAT(f.take(5), IsEmpty()) << "it was read before its writer heard that it was written";
+}
+
 TEST(Shelf, D17_an_early_message_of_the_topic_is_to_be_moved) {
   Fixture f;
   f.shelf.ingest({kTopic0, 0}, record(0, 300), 100);
