@@ -75,6 +75,7 @@ class KafkaChannel final : public BackendChannel {
     std::int64_t retry = 0;
   };
   Result<Unfinished> unfinished(SteadyTime until);
+  Result<Unfinished> count_unfinished(SteadyTime until);
   Result<std::int64_t> skip_all(SteadyTime until);
   Result<std::vector<TopicPartition>> partitions(Lane lane, SteadyTime until);
 

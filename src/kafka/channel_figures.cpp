@@ -30,6 +30,22 @@ Result<std::vector<TopicPartition>> KafkaChannel::partitions(Lane lane, SteadyTi
 
 // By what we know of our partitions, and by what the group has committed of the others.
 Result<KafkaChannel::Unfinished> KafkaChannel::unfinished(SteadyTime until) {
+  constexpr int kMostTries = 10;
+  for (int tries = 1;; ++tries) {
+    std::uint64_t moves = 0;
+    {
+      std::unique_lock lock(state_.mutex);
+      state_.changed.wait_until(lock, until, [this] { return !state_.shelf.moving(); });
+      moves = state_.shelf.moves();
+    }
+    auto total = count_unfinished(until);
+    if (!total || tries == kMostTries) return total;
+    const std::lock_guard lock(state_.mutex);
+    if (state_.shelf.moves() == moves) return total;
+  }
+}
+
+Result<KafkaChannel::Unfinished> KafkaChannel::count_unfinished(SteadyTime until) {
   Unfinished total;
   for (const Lane lane : {Lane::topic, Lane::retry}) {
     auto list = partitions(lane, until);

@@ -44,6 +44,7 @@ std::vector<Produced> Cluster::write(std::span<const Draft> drafts, SteadyTime u
   headers.reserve(drafts.size());
   records.reserve(drafts.size());
   for (const Draft& draft : drafts) {
+    const std::int64_t wall_ms = draft.wall_ms != 0 || !draft.message ? draft.wall_ms : draft.message->enqueued_at_ms();
     headers.emplace_back(draft.headers.begin(), draft.headers.end());
     records.push_back({.topic = draft.topic,
                        .partition = draft.partition,
@@ -51,7 +52,8 @@ std::vector<Produced> Cluster::write(std::span<const Draft> drafts, SteadyTime u
                        .value = draft.message ? std::span<const std::byte>(draft.message->encoded_body())
                                               : std::span<const std::byte>(),
                        .keep = draft.message,
-                       .headers = headers.back()});
+                       .headers = headers.back(),
+                       .timestamp_ms = record_time(wall_ms)});
   }
   std::vector<Produced> produced(records.size());
   static_cast<void>(producer->produce(records, until, produced));

@@ -25,6 +25,7 @@ struct Draft {
   std::string key{};
   EnvelopePtr message{};  ///< Its body is the value.
   RecordHeaders headers{};
+  std::int64_t wall_ms = 0;      ///< The record's time, if brokers take it; 0 = the message's enqueued_at.
   std::optional<Stamp> retry{};  ///< Of one for the retry topic: what its headers say.
 };
 

@@ -72,19 +72,22 @@ DeadRecord to_dead_record(const rd_kafka_message_t& message) {
 }  // namespace
 
 Draft DeadLetters::draft(const Letter& letter) const {
-  RecordHeaders headers = headers_of(*letter.message, {.attempts = letter.attempts, .channel = parts_.channel});
+  RecordHeaders headers =
+      headers_of(*letter.message, {.attempts = letter.attempts, .channel = parts_.channel, .other_time = true});
   headers.emplace_back(kReason, to_string(letter.reason));
   headers.emplace_back(kError, letter.error);
   headers.emplace_back(kTopic, letter.from.key.lane == Lane::topic ? parts_.topic : parts_.retry_topic);
   headers.emplace_back(kPartition, std::to_string(letter.from.key.number));
   headers.emplace_back(kOffset, std::to_string(letter.from.offset));
   headers.emplace_back(kLetterAttempts, std::to_string(letter.attempts));
-  headers.emplace_back(kFailedAt, std::to_string(parts_.cluster->clock->now().wall_s()));
+  const Instant now = parts_.cluster->clock->now();
+  headers.emplace_back(kFailedAt, std::to_string(now.wall_s()));
   return {.topic = parts_.dead_topic,
           .partition = 0,
           .key = key_of(*letter.message),
           .message = letter.message,
-          .headers = std::move(headers)};
+          .headers = std::move(headers),
+          .wall_ms = now.wall_ms};
 }
 
 Result<void> DeadLetters::refresh(SteadyTime until) {

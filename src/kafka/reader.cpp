@@ -22,6 +22,8 @@ Result<std::unique_ptr<Reader>> Reader::make(const KafkaConfig& config, Logger l
   // Never joined, but librdkafka assigns nothing to a consumer without one.
   auto conf = consumer_conf(config, "lrpc-queue-reader", *events);
   if (!conf) return std::unexpected(std::move(conf.error()));
+  // A partition that is added waits for the end of the fetch that is under way.
+  rd_kafka_conf_set(conf->get(), "fetch.wait.max.ms", "5", nullptr, 0);
   // The end of a partition may lie before its high watermark, where marks of transactions follow.
   rd_kafka_conf_set(conf->get(), "enable.partition.eof", "true", nullptr, 0);
   auto client = make_client(RD_KAFKA_CONSUMER, std::move(*conf));

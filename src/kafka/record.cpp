@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <chrono>
 
 namespace lrpc::queue::kafka {
 namespace {
@@ -24,6 +25,13 @@ bool is_reserved(std::string_view name) {
 
 }  // namespace
 
+std::int64_t record_time(std::int64_t wall_ms) {
+  // A broker's own default for what lies ahead is an hour.
+  constexpr std::chrono::minutes kNear(10);
+  const auto off = std::chrono::system_clock::now().time_since_epoch() - std::chrono::milliseconds(wall_ms);
+  return off < kNear && off > -kNear ? wall_ms : 0;
+}
+
 std::optional<std::int64_t> parse_number(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -40,7 +48,8 @@ RecordHeaders headers_of(const Envelope& message, const Stamp& stamp) {
   headers.emplace_back(kAttempts, std::to_string(stamp.attempts));
   headers.emplace_back(kChannel, stamp.channel);
   if (stamp.due_ms) headers.emplace_back(kDue, std::to_string(*stamp.due_ms));
-  if (message.enqueued_at_ms() / 1000 != message.timestamp()) {
+  if (stamp.other_time || message.enqueued_at_ms() / 1000 != message.timestamp() ||
+      record_time(message.enqueued_at_ms()) == 0) {
     headers.emplace_back(kEnqueued, std::to_string(message.enqueued_at_ms()));
   }
   for (const auto& [name, value] : message.headers()) headers.emplace_back(name, value);

@@ -13,7 +13,7 @@
 /// \file
 /// How a message lies in a record: value, key and the manual's five headers `id`, `timestamp`, `expires_at`,
 /// `attempts`, `channel`; ours only when used: `retry_due_ms` (when it is due) and `retry_enqueued_ms` (when it first
-/// became ready, where that is not within the second of its timestamp). All others are the user's (contract section 7).
+/// became ready, where the record's own time does not tell). All others are the user's (contract section 7).
 
 namespace lrpc::queue::kafka {
 
@@ -24,7 +24,11 @@ struct Stamp {
   std::int64_t attempts = 0;             ///< Deliveries before this record.
   std::string_view channel{};            ///< Empty when published to the topic.
   std::optional<std::int64_t> due_ms{};  ///< Not to be delivered before, on the wall clock.
+  bool other_time = false;               ///< The record bears another time than the message's enqueued_at.
 };
+/// The time that a record is to bear for `wall_ms`; 0 where brokers might refuse that, because it is not near the
+/// machine's own time: then they get that.
+[[nodiscard]] std::int64_t record_time(std::int64_t wall_ms);
 [[nodiscard]] RecordHeaders headers_of(const Envelope& message, const Stamp& stamp);
 /// The record's key: the message's own, else its id.
 [[nodiscard]] std::string key_of(const Envelope& message);

@@ -25,10 +25,10 @@ void Shelf::foresee(Place place, ReadRecord record, std::int64_t now_ms) {
 }
 
 void Shelf::take_in(Place place, ReadRecord record, std::int64_t now_ms) {
-  if (record.due_ms.value_or(0) <= now_ms) {
+  if (!record.due_ms) {
     make_ready(add(place, std::move(record), State::ready), false);
-  } else if (place.key.lane == Lane::retry) {
-    waiting_.add(place, std::move(record));
+  } else if (*record.due_ms <= now_ms || place.key.lane == Lane::retry) {
+    waiting_.add(place, std::move(record));  // what is due already comes in the order of its time, too
   } else {
     early_.push_back(add(place, std::move(record), State::early));
   }
@@ -61,6 +61,8 @@ std::vector<Shelf::Moving> Shelf::begin_early(std::size_t most) {
     early_.pop_front();
     Slot& slot = slots_[index];
     slot.before = std::exchange(slot.state, State::moving);
+    ++moves_;
+    ++moving_;
     slot.generation = ++last_generation_;
     moves.push_back({.tag = tag_of(index),
                      .message = slot.message,
@@ -199,7 +201,7 @@ bool Shelf::settle(const DeliveryTag& tag) {
   Slot* slot = in_flight(tag);
   if (slot == nullptr) return false;
   leave_out(*slot);
-  const auto index = static_cast<Index>(tag.slot);
+  const auto index = index_of(tag);
   leave_by_id(index);
   settle_place(slot->place);
   free_slot(index);
@@ -211,7 +213,7 @@ bool Shelf::touch(const DeliveryTag& tag, std::int64_t until) {
   if (slot == nullptr) return false;
   if (slot->until == kForever) return true;
   slot->until = until;
-  leases_.push({.until = until, .slot = static_cast<Index>(tag.slot), .generation = tag.generation});
+  leases_.push({.until = until, .slot = index_of(tag), .generation = tag.generation});
   return true;
 }
 
@@ -219,9 +221,9 @@ bool Shelf::give_back(const DeliveryTag& tag, bool count_attempt) {
   Slot* slot = in_flight(tag);
   if (slot == nullptr) return false;
   leave_out(*slot);
-  leave_by_id(static_cast<Index>(tag.slot));
+  leave_by_id(index_of(tag));
   if (!count_attempt) --slot->deliveries;
-  make_ready(static_cast<Index>(tag.slot), true);
+  make_ready(index_of(tag), true);
   return true;
 }
 
@@ -232,24 +234,28 @@ std::optional<DeliveryTag> Shelf::keep(const DeliveryTag& tag, bool count_attemp
   partitions_.at(slot->place.key).dirty = true;
   slot->generation = ++last_generation_;
   if (slot->until != kForever) {
-    leases_.push({.until = slot->until, .slot = static_cast<Index>(tag.slot), .generation = slot->generation});
+    leases_.push({.until = slot->until, .slot = index_of(tag), .generation = slot->generation});
   }
-  return tag_of(static_cast<Index>(tag.slot));
+  return tag_of(index_of(tag));
 }
 
 std::optional<Shelf::Moving> Shelf::begin_move(const DeliveryTag& tag) {
   Slot* slot = in_flight(tag);
   if (slot == nullptr) return std::nullopt;
   slot->before = std::exchange(slot->state, State::moving);
+  ++moves_;
+  ++moving_;
   return Moving{.tag = tag, .message = slot->message, .from = slot->place, .attempts = slot->attempts()};
 }
 
 void Shelf::end_move(const DeliveryTag& tag, bool moved) {
-  const auto index = static_cast<Index>(tag.slot);
+  const auto index = index_of(tag);
   if (index >= slots_.size()) return;
   Slot& slot = slots_[index];
   if (slot.generation != tag.generation || slot.state != State::moving) return;
   slot.state = slot.before;
+  ++moves_;
+  --moving_;
   if (slot.state == State::early) {
     if (moved) {
       settle_place(slot.place);
@@ -355,8 +361,9 @@ void Shelf::leave_out(Slot& slot) {
 }
 
 const Shelf::Slot* Shelf::in_flight(const DeliveryTag& tag) const {
-  if (tag.slot >= slots_.size()) return nullptr;
-  const Slot& slot = slots_[static_cast<std::size_t>(tag.slot)];
+  const Index index = index_of(tag);
+  if (tag.slot >> 32 != (owner_ & kNone) || index >= slots_.size()) return nullptr;
+  const Slot& slot = slots_[index];
   return slot.generation == tag.generation && slot.state == State::out ? &slot : nullptr;
 }
 
@@ -365,7 +372,7 @@ Shelf::Slot* Shelf::in_flight(const DeliveryTag& tag) { return const_cast<Slot*>
 DeliveryTag Shelf::tag_of(Index index) const {
   const Slot& slot = slots_[index];
   constexpr std::int64_t kMost = std::numeric_limits<int>::max();
-  return {.slot = index,
+  return {.slot = owner_ << 32 | index,  // no two channels share a tag
           .generation = slot.generation,
           .attempts = static_cast<int>(std::clamp<std::int64_t>(slot.attempts(), 1, kMost))};
 }

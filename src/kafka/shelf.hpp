@@ -151,6 +151,10 @@ class Shelf {
     std::int64_t early = 0;
   };
   [[nodiscard]] Counts counts() const;
+  /// Grows with every beginning and end of a move; who counts counts again then, for a moved message is in two places
+  /// for a moment.
+  [[nodiscard]] std::uint64_t moves() const noexcept { return moves_; }
+  [[nodiscard]] bool moving() const noexcept { return moving_ > 0; }
   /// How far each of our partitions is: for depth.
   struct Position {
     PartitionKey key{};
@@ -216,6 +220,7 @@ class Shelf {
   [[nodiscard]] Slot* in_flight(const DeliveryTag& tag);
   void forget(PartitionKey key);
   [[nodiscard]] DeliveryTag tag_of(Index index) const;
+  [[nodiscard]] static Index index_of(const DeliveryTag& tag) noexcept { return static_cast<Index>(tag.slot); }
 
   std::uint64_t owner_;
   std::map<PartitionKey, Partition> partitions_;
@@ -229,6 +234,8 @@ class Shelf {
   std::uint64_t last_generation_ = 0;
   std::size_t ready_bytes_ = 0;
   bool unread_ = false;
+  std::uint64_t moves_ = 0;
+  std::size_t moving_ = 0;
   std::int64_t out_ = 0;
   std::int64_t leased_ = 0;
 };

@@ -69,6 +69,10 @@ void Shelf::forget(PartitionKey key) {
     Slot& slot = slots_[index];
     if (slot.state == State::free || slot.place.key != key) continue;
     const State state = slot.state == State::moving ? slot.before : slot.state;
+    if (slot.state == State::moving) {
+      ++moves_;
+      --moving_;
+    }
     if (state == State::out) {
       leave_out(slot);
       leave_by_id(index);

@@ -256,8 +256,13 @@ constexpr TestCase kDelayTests[] = {
     {"D17_delayed_messages_come_in_the_order_of_their_time", "D17", kDelayed, in_the_order_of_their_time},
     {"D17_same_time_keeps_publish_order", "D17", kDelayed, same_time_keeps_publish_order},
     {"D17_delayed_message_does_not_block_others", "D17", {Capability::delayed_publish}, does_not_block_others},
-    {"D17_delay_of_a_whole_batch", "D17 D19", kDelayed, whole_batch},
-    {"D17_delayed_message_belongs_to_the_channels_of_its_publish", "D17 D4", kDelayed,
+    {"D17_delay_of_a_whole_batch",
+     "D17 D19",
+     {Capability::manual_clock, Capability::delayed_publish, Capability::split_stats},
+     whole_batch},
+    {"D17_delayed_message_belongs_to_the_channels_of_its_publish",
+     "D17 D4",
+     {Capability::manual_clock, Capability::delayed_publish, Capability::later_channels},
      belongs_to_the_channels_of_its_publish},
     {"D17_delayed_message_waits_in_the_backlog",
      "D17 D4",
@@ -271,7 +276,10 @@ constexpr TestCase kDelayTests[] = {
     {"D17_delay_past_an_explicit_expiry_is_refused", "D17 D12", kDelayed, delay_past_the_expiry},
     {"D17_extreme_delays_do_not_overflow", "D17", kDelayed, extreme_delays},
     {"D17_many_delays_keep_their_order", "D17", kDelayed, many_delays},
-    {"D17_wall_clock_changes_leave_delays_alone", "D17", kDelayed, wall_clock_changes},
+    {"D17_wall_clock_changes_leave_delays_alone",
+     "D17",
+     {Capability::manual_clock, Capability::delayed_publish, Capability::steady_delays},
+     wall_clock_changes},
 };
 
 }  // namespace
