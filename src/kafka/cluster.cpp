@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include "kafka/cluster.hpp"
 
+#include <thread>
 #include <utility>
 
 #include "kafka/errors.hpp"
@@ -72,16 +73,27 @@ Result<void> Cluster::ensure_topics(std::span<const TopicSpec> topics) {
   }
   if (missing.empty()) return {};
   if (auto ok = admin->create_topics(missing, until); !ok) return ok;
-  for (const TopicSpec& spec : missing) {
-    // It takes a moment until every broker knows it.
+  std::vector<std::string> names_of_missing;
+  for (const TopicSpec& spec : missing) names_of_missing.push_back(spec.name);
+  return await_topics(names_of_missing, true, until);
+}
+
+// The brokers hear of it after the controller has answered.
+Result<void> Cluster::await_topics(std::span<const std::string> topics, bool there, SteadyTime until) {
+  constexpr Duration kBetweenLooks{10};
+  for (const std::string& topic : topics) {
     while (true) {
-      admin->forget(spec.name);
-      auto count = admin->partition_count(spec.name, until);
-      if (count) break;
-      if (!is_missing_topic(count.error()) || std::chrono::steady_clock::now() >= until) {
-        return std::unexpected(std::move(count.error()));
+      admin->forget(topic);
+      auto count = admin->partition_count(topic, until);
+      if (!count && !is_missing_topic(count.error())) return std::unexpected(std::move(count.error()));
+      if (count.has_value() == there) break;
+      if (std::chrono::steady_clock::now() >= until) {
+        return fail(
+            ErrorCode::timeout,
+            "topic " + topic + (there ? " was created" : " was deleted") + ", but the brokers do not know it yet",
+            true);
       }
-      std::this_thread::sleep_for(Duration(10));
+      std::this_thread::sleep_for(kBetweenLooks);
     }
   }
   return {};

@@ -55,6 +55,9 @@ class Cluster {
   /// missing one is an error.
   Result<void> ensure_topics(std::span<const TopicSpec> topics);
 
+  /// Waits until the brokers know these topics, or know them no more.
+  Result<void> await_topics(std::span<const std::string> topics, bool there, SteadyTime until);
+
  private:
   std::mutex mutex_;
   std::shared_ptr<Reader> reader_;

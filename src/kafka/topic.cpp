@@ -195,9 +195,8 @@ Result<void> KafkaTopic::delete_channel(const std::string& name) {
   if (auto ok = cluster_->admin->delete_group(cluster_->names.group(name_, name), until); !ok) return ok;
   std::vector<std::string> topics;
   for (const TopicSpec& spec : own_topics(name, list->size())) topics.push_back(spec.name);
-  auto ok = cluster_->admin->delete_topics(topics, until);
-  for (const std::string& topic : topics) cluster_->admin->forget(topic);
-  return ok;
+  if (auto ok = cluster_->admin->delete_topics(topics, until); !ok) return ok;
+  return cluster_->await_topics(topics, false, until);
 }
 
 Result<void> KafkaTopic::close() {

@@ -30,10 +30,12 @@ int run(int partitions) {
   };
   conformance::Subject subject;
   subject.open = opener(StartOffset::earliest);
+  subject.patience = 4;  // a group comes together first
   subject.claims.erase(Capability::typed_bodies);
   subject.claims.erase(Capability::atomic_batch);   // each message is confirmed on its own (D2)
   subject.claims.erase(Capability::bounded_depth);  // retention belongs to the broker (D16)
   subject.claims.erase(Capability::split_stats);    // who has not read does not know what is delayed
+  subject.claims.erase(Capability::due_order);      // what was due when it was read comes as it was published
   subject.claims.erase(Capability::steady_delays);  // a record bears the time on the wall
   subject.claims.erase(Capability::longest_names);  // a topic on a broker has 249 characters
   subject.claims.erase(Capability::cheap_channels);
