@@ -85,6 +85,7 @@ class Member : private ClientEvents {
   void assigned(rd_kafka_topic_partition_list_t* partitions);
   void revoked();
   Result<void> find_places(rd_kafka_topic_partition_list_t* partitions);
+  [[nodiscard]] rd_kafka_resp_err_t attempt(const std::function<rd_kafka_resp_err_t()>& ask) const;
   Result<bool> group_is_gone();
   void commit_what_changed();
   void take_commit_results();

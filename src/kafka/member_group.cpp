@@ -52,8 +52,10 @@ void Member::assigned(rd_kafka_topic_partition_list_t* partitions) {
   assigned_.clear();
   paused_ = {};
   if (auto found = find_places(partitions); !found) {
-    // Nothing is read from a place that is not known; the group assigns anew.
-    rd_kafka_assign(client_.get(), nullptr);
+    // Nothing is read from a place that is not known; the group assigns anew. (An empty list: without one librdkafka
+    // waits for the assignment still.)
+    const PartitionsPtr none(rd_kafka_topic_partition_list_new(0));
+    rd_kafka_assign(client_.get(), none.get());
     rejoin_at_ = std::chrono::steady_clock::now() + std::chrono::seconds(1);
     set_trouble(std::move(found.error()));
     return;
@@ -70,16 +72,23 @@ void Member::assigned(rd_kafka_topic_partition_list_t* partitions) {
   state_.changed.notify_all();
 }
 
+// A broker may not know yet that it leads a partition that was just made.
+rd_kafka_resp_err_t Member::attempt(const std::function<rd_kafka_resp_err_t()>& ask) const {
+  constexpr Duration kPauseBeforeAnother{20};
+  auto code = ask();
+  for (int tries = 1; tries < parts_.config.max_attempts && is_transient(code) && stop_by_ == 0; ++tries) {
+    std::this_thread::sleep_for(kPauseBeforeAnother * (1 << std::min(tries, 5)));
+    code = ask();
+  }
+  return code;
+}
+
 // Puts every partition on the shelf and sets where to read on.
 Result<void> Member::find_places(rd_kafka_topic_partition_list_t* partitions) {
   const std::string what = parts_.channel_text + ": asking where its group stands";
   const auto timeout = static_cast<int>(parts_.config.dial_timeout.count());
   PartitionsPtr committed(rd_kafka_topic_partition_list_copy(partitions));
-  auto code = RD_KAFKA_RESP_ERR_NO_ERROR;
-  for (int tries = 0; tries < parts_.config.max_attempts; ++tries) {
-    code = rd_kafka_committed(client_.get(), committed.get(), timeout);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR || !is_transient(code) || stop_by_ != 0) break;
-  }
+  auto code = attempt([&] { return rd_kafka_committed(client_.get(), committed.get(), timeout); });
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return failed(code, what);
   bool any_missing = false;
   for (const auto& entry : entries(committed.get())) {
@@ -100,7 +109,9 @@ Result<void> Member::find_places(rd_kafka_topic_partition_list_t* partitions) {
     const auto& stored = entries(committed.get())[i];
     std::int64_t low = 0;
     std::int64_t high = 0;
-    code = rd_kafka_query_watermark_offsets(client_.get(), target.topic, target.partition, &low, &high, timeout);
+    code = attempt([&] {
+      return rd_kafka_query_watermark_offsets(client_.get(), target.topic, target.partition, &low, &high, timeout);
+    });
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return failed(code, what);
     Shelf::Committed from{.offset = stored.offset < 0 ? low : stored.offset};  // new since the channel: from its start
     if (stored.offset >= 0) from.note = read_note(metadata_of(stored), stored.offset);
