@@ -23,6 +23,7 @@ runtime    libyaml-cpp0.7           # YAML configuration
 runtime    libtomlplusplus3         # TOML configuration
 runtime    libhiredis0.14           # Redis
 runtime    libssl3                  # TLS
+runtime    librdkafka1              # Kafka
 build      g++                      # the compiler (12.2)
 build      cmake
 build      ninja-build
@@ -34,10 +35,14 @@ build      libtomlplusplus-dev
 build      libcli11-dev             # the command line's options
 build      libhiredis-dev           # the Redis back end: reads the replies
 build      libssl-dev               # TLS
+build      librdkafka-dev           # the Kafka back end: speaks the protocol
 test       libgtest-dev             # the tests and the conformance suite
 test       libgmock-dev
 test       redis-server             # the server that the tests of the Redis back end start
-test       openssl                  # their certificates
+test       openssl                  # certificates for its and Kafka's
+test       openjdk-17-jre-headless  # runs the Kafka broker that the tests of the Kafka back end start
+test       maven                    # gets that broker (scripts/kafka.sh)
+test       kcat                     # another program at that broker
 dev        ccache                   # used by the build when it is there
 dev        clang-19                 # the second compiler
 dev        clang-format-19

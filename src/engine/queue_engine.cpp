@@ -12,6 +12,7 @@
 #include "engine/topic_engine.hpp"
 #include "memory/backend.hpp"
 #if LRPC_QUEUE_WITH_REDIS
+#include "kafka/backend.hpp"
 #include "redis/backend.hpp"
 #include "redis/router.hpp"
 #endif
@@ -145,6 +146,10 @@ Result<std::shared_ptr<Backend>> make_backend(const BackendContext& context) {
 #if LRPC_QUEUE_WITH_REDIS
     case StorageType::redis:
       return contain<std::shared_ptr<Backend>>([&] { return redis::make_backend(context); });
+#endif
+#if LRPC_QUEUE_WITH_KAFKA
+    case StorageType::kafka:
+      return contain<std::shared_ptr<Backend>>([&] { return kafka::make_backend(context); });
 #endif
     default:
       break;

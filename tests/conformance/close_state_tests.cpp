@@ -242,7 +242,7 @@ void channels_remain_registered(Context& ctx) {
 }
 
 constexpr TestCase kCloseStateTests[] = {
-    {"D20_calls_on_a_closed_channel", "D20 API_Close", {}, closed_channel},
+    {"D20_calls_on_a_closed_channel", "D20 API_Close", {Capability::later_channels}, closed_channel},
     {"D20_calls_on_a_closed_topic", "D20 API_Close", {}, closed_topic},
     {"D20_calls_on_a_closed_queue", "D20 API_Close", {}, closed_queue},
     {"D20_last_queue_handle_closes", "D20", {}, last_queue_handle_closes},

@@ -187,7 +187,10 @@ void while_publishing(Context& ctx) {
 }
 
 constexpr TestCase kDeleteChannelTests[] = {
-    {"D20_open_handles_of_a_deleted_channel_stay_dead", "D20 API_delete_channel", kDelete, open_handles_stay_dead},
+    {"D20_open_handles_of_a_deleted_channel_stay_dead",
+     "D20 API_delete_channel",
+     {Capability::delete_channel, Capability::later_channels},
+     open_handles_stay_dead},
     {"D20_deleting_an_unknown_channel", "D20 API_delete_channel", kDelete, unknown_channel},
     {"D20_other_channels_go_on_after_a_deletion", "D20 D1", kDelete, other_channels_go_on},
     {"D20_deletion_of_a_full_channel_frees_the_topic",
@@ -197,14 +200,17 @@ constexpr TestCase kDeleteChannelTests[] = {
     {"D20_deletion_ends_subscriptions", "D20", kDelete, subscription_ends},
     {"D20_deletion_while_a_handler_runs", "D20", kDelete, while_a_handler_runs},
     {"D20_deletion_from_a_handler", "D20", kDelete, from_a_handler},
-    {"D20_closed_channel_can_be_deleted", "D20", kDelete, closed_channel_can_be_deleted},
+    {"D20_closed_channel_can_be_deleted",
+     "D20",
+     {Capability::delete_channel, Capability::later_channels},
+     closed_channel_can_be_deleted},
     {"D20_dead_letters_go_with_the_channel",
      "D20 D18",
      {Capability::delete_channel, Capability::dead_letters},
      dead_letters_go_with_it},
     {"D20_delayed_messages_go_with_the_channel",
      "D20 D17",
-     {Capability::delete_channel, Capability::delayed_publish, Capability::manual_clock},
+     {Capability::delete_channel, Capability::delayed_publish, Capability::manual_clock, Capability::later_channels},
      delayed_messages_go_with_it},
     {"D20_deletion_while_publishing", "D20 D1", kDelete, while_publishing},
 };

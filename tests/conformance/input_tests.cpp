@@ -239,15 +239,18 @@ void queues_are_separate(Context& ctx) {
 constexpr TestCase kInputTests[] = {
     {"D23_wrong_topic_names_are_refused", "D23 API_NewTopic", {}, wrong_topic_names},
     {"D23_wrong_channel_names_are_refused", "D23 API_GetOrAddChannel", {}, wrong_channel_names},
-    {"D23_right_names_work", "D23", {}, right_names_work},
+    {"D23_right_names_work", "D23", {Capability::longest_names}, right_names_work},
     {"API_wrong_channel_settings_name_their_key", "API_GetOrAddChannel", {}, wrong_channel_settings},
     {"API_wrong_topic_settings_name_their_key", "API_NewTopic", {}, wrong_topic_settings},
     {"API_wrong_queue_settings_name_their_key", "API_NewQueue", {}, wrong_queue_settings},
-    {"API_extreme_settings_do_not_overflow", "API_NewQueue D8 D9 D12", {}, extreme_settings_work},
+    {"API_extreme_settings_do_not_overflow",
+     "API_NewQueue D8 D9 D12",
+     {Capability::bounded_depth},
+     extreme_settings_work},
     {"API_errors_say_what_and_where", "API_errors", {}, error_says_what_and_where},
     {"API_error_codes_have_their_numbers", "API_errors", {}, error_codes_have_their_numbers},
     {"API_odd_keys_and_headers_arrive_unchanged", "API_Message", {}, odd_keys_and_headers},
-    {"API_thousands_of_channels", "API_GetOrAddChannel D1", {}, thousands_of_channels},
+    {"API_thousands_of_channels", "API_GetOrAddChannel D1", {Capability::cheap_channels}, thousands_of_channels},
     {"API_open_gives_an_empty_queue", "API_NewQueue", {}, queues_are_separate},
 };
 

@@ -197,7 +197,7 @@ constexpr TestCase kStatsTests[] = {
      depth_with_expired_leases},
     {"D19_depth_of_delayed_messages",
      "D19 D17",
-     {Capability::exact_depth, Capability::manual_clock, Capability::delayed_publish},
+     {Capability::exact_depth, Capability::manual_clock, Capability::delayed_publish, Capability::split_stats},
      depth_of_delayed_messages},
     {"D19_depth_during_a_subscription", "D19 D11", kExact, depth_during_a_subscription},
     {"D19_what_is_settled_here_shows_at_once", "D19 D10", kExact, settled_shows_at_once},

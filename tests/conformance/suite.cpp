@@ -34,6 +34,12 @@ constexpr std::array kCapabilities = {
     Named{Capability::delete_channel, "delete_channel"},
     Named{Capability::backlog, "backlog"},
     Named{Capability::exact_depth, "exact_depth"},
+    Named{Capability::later_channels, "later_channels"},
+    Named{Capability::split_stats, "split_stats"},
+    Named{Capability::due_order, "due_order"},
+    Named{Capability::steady_delays, "steady_delays"},
+    Named{Capability::cheap_channels, "cheap_channels"},
+    Named{Capability::longest_names, "longest_names"},
     Named{Capability::disconnects, "disconnects"},
 };
 

@@ -1,31 +1,19 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/types.h>
-
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include <lrpc/queue/config.hpp>
 
+#include "support/certificates.hpp"
+#include "support/process.hpp"
+
 namespace lrpc::queue::redis {
 
-/// A folder that goes with its owner.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  ~TemporaryFolder();
-  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-/// A TCP port of the loopback interface that nobody uses now.
-[[nodiscard]] int free_port();
+using support::free_port;
+using support::Process;
+using support::TemporaryFolder;
 
 /// The program of the servers: the one that was found when the tests were built, or what the environment variable
 /// LRPC_QUEUE_TEST_REDIS_SERVER names (scripts/test-redis-versions.sh).
@@ -35,36 +23,13 @@ class TemporaryFolder {
 /// Whether it can do TLS.
 [[nodiscard]] bool server_has_tls();
 
-/// A certificate authority with a certificate for "localhost" and 127.0.0.1, made with the openssl program.
-class Certificates {
+/// Certificates, and what to do with them.
+class Certificates : public support::Certificates {
  public:
-  Certificates();
-  [[nodiscard]] std::string file(const std::string& name) const { return (folder_.path() / name).string(); }
   /// What makes a server do TLS with them, with its replicas and its cluster, too.
   [[nodiscard]] std::vector<std::string> options() const;
   /// For those who connect to it.
   [[nodiscard]] TlsConfig config() const { return {.enabled = true, .ca_file = file("ca.crt")}; }
-
- private:
-  TemporaryFolder folder_;
-};
-
-/// A child process that ends with its owner.
-class Process {
- public:
-  Process() = default;
-  Process(const Process&) = delete;
-  Process& operator=(const Process&) = delete;
-  ~Process();
-
-  /// Starts it with its output appended to a log, and waits until that says `ready`. Throws std::runtime_error with the
-  /// log when it does not.
-  void start(const std::vector<std::string>& words, const std::filesystem::path& log, const std::string& ready);
-  void signal(int number) const;
-  void await_end();
-
- private:
-  pid_t pid_ = -1;
 };
 
 /// A real redis-server of the test's own.

@@ -34,6 +34,12 @@ enum class Capability {
   delete_channel,   ///< topic.delete_channel.
   backlog,          ///< D4: messages published before the first channel.
   exact_depth,      ///< depth() is exact at once (D19).
+  later_channels,   ///< A channel gets what is published from its creation on, not what its topic keeps (D4).
+  split_stats,      ///< stats() parts ready from delayed before anything was received.
+  due_order,        ///< Delayed messages that are all due come in the order of their times.
+  steady_delays,    ///< A wall clock that is set leaves delays alone.
+  cheap_channels,   ///< Thousands of channels can be opened in a test.
+  longest_names,    ///< Topic and channel may both have names of 200 characters (D23).
   disconnects,      ///< The connection can be cut and healed by `Subject::set_connected` (D22).
 };
 
@@ -44,10 +50,11 @@ struct Subject {
   /// back end. Called several times by one test only after the queue before was closed, unless the test says so.
   std::function<Result<Queue>(Config overlay)> open;
   /// What it claims; by default everything that needs no further help from the subject.
-  std::set<Capability> claims = {Capability::manual_clock, Capability::atomic_batch,    Capability::bounded_depth,
-                                 Capability::typed_bodies, Capability::delayed_publish, Capability::dead_letters,
-                                 Capability::lease_expiry, Capability::delete_channel,  Capability::backlog,
-                                 Capability::exact_depth};
+  std::set<Capability> claims = {
+      Capability::manual_clock,    Capability::atomic_batch,  Capability::bounded_depth,  Capability::typed_bodies,
+      Capability::delayed_publish, Capability::dead_letters,  Capability::lease_expiry,   Capability::delete_channel,
+      Capability::backlog,         Capability::exact_depth,   Capability::later_channels, Capability::split_stats,
+      Capability::due_order,       Capability::steady_delays, Capability::cheap_channels, Capability::longest_names};
   /// How much longer than on memory the bounded waits of the tests may take (a slow server, a sanitizer).
   double patience = 1.0;
   /// Cuts (false) or heals (true) the connection of the queue opened last; needed by Capability::disconnects.

@@ -1,0 +1,174 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "kafka/admin.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "kafka/errors.hpp"
+#include "kafka/settings.hpp"
+
+namespace lrpc::queue::kafka {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+/// Between two looks at whether waiting still makes sense.
+constexpr milliseconds kLook{50};
+/// The first and the longest pause before another attempt.
+constexpr milliseconds kFirstBackoff{100};
+constexpr milliseconds kLongestBackoff{2'000};
+
+/// The time left, at least 1 ms, as librdkafka takes it.
+int left_ms(SteadyTime deadline) {
+  const auto left = std::chrono::duration_cast<milliseconds>(deadline - steady_clock::now()).count();
+  return static_cast<int>(std::clamp<std::int64_t>(left, 1, 3'600'000));
+}
+
+milliseconds jittered(milliseconds backoff) {
+  thread_local std::minstd_rand random(std::random_device{}());
+  return milliseconds(std::uniform_int_distribution<std::int64_t>(backoff.count() / 2, backoff.count())(random));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Admin>> Admin::make(const KafkaConfig& config, Logger logger) {
+  auto self = std::make_unique<Admin>(config.max_attempts, std::move(logger));
+  auto conf = admin_conf(config, self->events_);
+  if (!conf) return std::unexpected(std::move(conf.error()));
+  // A consumer, for its settings are the ones that questions go by. It joins no group, but must have the name of one:
+  // librdkafka (2.0.2 to at least 2.11) dereferences null when it asks for a group's offsets and hears that the
+  // coordinator has moved.
+  rd_kafka_conf_set(conf->get(), "group.id", "lrpc-queue-admin", nullptr, 0);
+  auto client = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
+  if (!client) return std::unexpected(std::move(client.error()));
+  self->client_ = std::move(*client);
+  return self;
+}
+
+Admin::~Admin() = default;
+
+std::optional<Error> Admin::hopeless(std::string_view what, SteadyTime since) const {
+  rd_kafka_poll(client_.get(), 0);  // brings the errors
+  const auto trouble = events_.trouble(since);
+  if (!trouble || (!trouble->all_down && !is_refusal(trouble->code))) return std::nullopt;
+  return error_of(trouble->code, what, trouble->text);
+}
+
+Error Admin::unanswered(rd_kafka_resp_err_t code, std::string_view what) const {
+  // What happened last, and was not mended, says more than that time ran out.
+  const auto trouble = events_.trouble({});
+  return trouble ? error_of(trouble->code, what, trouble->text) : error_of(code, what);
+}
+
+Result<void> Admin::attempt(int attempts, SteadyTime deadline, const std::function<Result<void>()>& once) {
+  milliseconds backoff = kFirstBackoff;
+  for (int i = 1;; ++i) {
+    auto result = once();
+    if (result || i >= attempts || !is_transient(static_cast<rd_kafka_resp_err_t>(result.error().native_code))) {
+      return result;
+    }
+    const SteadyTime next = steady_clock::now() + jittered(backoff);
+    if (next >= deadline) return result;
+    std::this_thread::sleep_until(next);
+    backoff = std::min(backoff * 2, kLongestBackoff);
+  }
+}
+
+Result<void> Admin::ask(rd_kafka_admin_op_t op, std::string_view what, SteadyTime deadline, const Start& start,
+                        const Examine& examine) {
+  return attempt(max_attempts_, deadline, [&] { return ask_once(op, what, deadline, start, examine); });
+}
+
+Result<void> Admin::ask_once(rd_kafka_admin_op_t op, std::string_view what, SteadyTime deadline, const Start& start,
+                             const Examine& examine) {
+  const SteadyTime began = steady_clock::now();
+  const AdminOptionsPtr options(rd_kafka_AdminOptions_new(client_.get(), op));
+  std::array<char, 128> why{};
+  rd_kafka_AdminOptions_set_request_timeout(options.get(), left_ms(deadline), why.data(), why.size());
+  if (op == RD_KAFKA_ADMIN_OP_CREATETOPICS || op == RD_KAFKA_ADMIN_OP_DELETETOPICS ||
+      op == RD_KAFKA_ADMIN_OP_DELETERECORDS) {
+    rd_kafka_AdminOptions_set_operation_timeout(options.get(), left_ms(deadline), why.data(), why.size());
+  }
+  const QueuePtr replies(rd_kafka_queue_new(client_.get()));
+  start(options.get(), replies.get());
+  for (;;) {
+    const EventPtr reply(
+        rd_kafka_queue_poll(replies.get(), std::min(left_ms(deadline), static_cast<int>(kLook.count()))));
+    if (reply != nullptr) {
+      const rd_kafka_resp_err_t code = rd_kafka_event_error(reply.get());
+      if (code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR__TRANSPORT) {
+        return std::unexpected(unanswered(code, what));
+      }
+      events_.forget_trouble();
+      if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return failed(code, what, rd_kafka_event_error_string(reply.get()));
+      return examine(reply.get());
+    }
+    if (auto reason = hopeless(what, began)) return std::unexpected(std::move(*reason));
+    // librdkafka's own time-out ends the request; should it fail to, so do we.
+    if (steady_clock::now() >= deadline + kLook) return std::unexpected(unanswered(RD_KAFKA_RESP_ERR__TIMED_OUT, what));
+  }
+}
+
+Result<MetadataPtr> Admin::metadata_once(rd_kafka_topic_t* topic, bool all, std::string_view what,
+                                         SteadyTime deadline) {
+  const SteadyTime began = steady_clock::now();
+  // The call cannot be ended, so it is made in pieces that grow: a slow cluster gets its time, too.
+  for (milliseconds piece{200};; piece = std::min(piece * 2, milliseconds(4'000))) {
+    const rd_kafka_metadata_t* raw = nullptr;
+    const rd_kafka_resp_err_t code = rd_kafka_metadata(client_.get(), all ? 1 : 0, topic, &raw,
+                                                       std::min(left_ms(deadline), static_cast<int>(piece.count())));
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      events_.forget_trouble();
+      return MetadataPtr(raw);
+    }
+    if (auto reason = hopeless(what, began)) return std::unexpected(std::move(*reason));
+    if (code != RD_KAFKA_RESP_ERR__TIMED_OUT && code != RD_KAFKA_RESP_ERR__TRANSPORT) return failed(code, what);
+    if (steady_clock::now() >= deadline) return std::unexpected(unanswered(code, what));
+  }
+}
+
+Result<MetadataPtr> Admin::metadata(const std::string* topic, bool all, std::string_view what, SteadyTime deadline,
+                                    int attempts) {
+  const TopicPtr handle(topic != nullptr ? rd_kafka_topic_new(client_.get(), topic->c_str(), nullptr) : nullptr);
+  if (topic != nullptr && handle == nullptr) return failed(rd_kafka_last_error(), what);
+  MetadataPtr found;
+  auto done = attempt(attempts, deadline, [&]() -> Result<void> {
+    auto result = metadata_once(handle.get(), all, what, deadline);
+    if (!result) return std::unexpected(std::move(result.error()));
+    found = std::move(*result);
+    return {};
+  });
+  if (!done) return std::unexpected(std::move(done.error()));
+  return found;
+}
+
+Result<void> Admin::connect(SteadyTime deadline) {
+  auto found = metadata(nullptr, false, "connect to Kafka", deadline, 1);
+  if (!found) return std::unexpected(std::move(found.error()));
+  return {};
+}
+
+Result<std::vector<std::string>> Admin::brokers(SteadyTime deadline) {
+  auto found = metadata(nullptr, false, "ask Kafka for its brokers", deadline, max_attempts_);
+  if (!found) return std::unexpected(std::move(found.error()));
+  std::vector<std::string> result;
+  for (const auto& broker : std::span((*found)->brokers, static_cast<std::size_t>((*found)->broker_cnt))) {
+    result.push_back(std::string(broker.host) + ":" + std::to_string(broker.port));
+  }
+  return result;
+}
+
+PartitionsPtr list_of(std::span<const TopicPartition> partitions) {
+  PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(partitions.size())));
+  for (const TopicPartition& each : partitions) {
+    rd_kafka_topic_partition_list_add(list.get(), each.topic.c_str(), each.partition);
+  }
+  return list;
+}
+
+}  // namespace lrpc::queue::kafka

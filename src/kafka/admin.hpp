@@ -1,0 +1,164 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <lrpc/queue/backend.hpp>
+#include <lrpc/queue/config.hpp>
+#include <lrpc/queue/error.hpp>
+
+#include "kafka/events.hpp"
+#include "kafka/handle.hpp"
+
+namespace lrpc::queue::kafka {
+
+/// A partition of a topic.
+struct TopicPartition {
+  std::string topic{};
+  std::int32_t partition = 0;
+
+  friend auto operator<=>(const TopicPartition&, const TopicPartition&) = default;
+};
+
+/// A topic to create.
+struct TopicSpec {
+  std::string name{};
+  int partitions = 1;
+  int replication_factor = 1;
+  std::map<std::string, std::string> config{};  ///< "retention.ms" and the like.
+};
+
+/// The offsets that a partition holds: from `low` to before `high`. With read_committed, `high` is the last stable one.
+struct Watermarks {
+  std::int64_t low = 0;
+  std::int64_t high = 0;
+};
+
+/// What a group has committed.
+struct Committed {
+  std::int64_t offset = -1;  ///< -1 = nothing.
+  std::string metadata{};
+};
+
+/// What to commit.
+struct OffsetCommit {
+  TopicPartition partition{};
+  std::int64_t offset = 0;
+  std::string metadata{};  ///< Text without zeros, of at most the broker's offset.metadata.max.bytes.
+};
+
+/// A member of a consumer group.
+struct GroupMember {
+  std::string id{};
+  std::string client_id{};
+  std::string host{};
+  std::string instance_id{};
+  std::vector<TopicPartition> partitions{};
+};
+
+/// Questions to the cluster and administration, over connections of their own, so that nothing here waits behind a
+/// publish. Every call ends by its deadline; what may go better in a moment is tried kafka_config.max_attempts times.
+/// Thread-safe.
+class Admin {
+ public:
+  /// Does not wait for a connection: `connect` does.
+  [[nodiscard]] static Result<std::unique_ptr<Admin>> make(const KafkaConfig& config, Logger logger);
+  explicit Admin(int max_attempts, Logger logger) : events_(std::move(logger)), max_attempts_(max_attempts) {}
+  Admin(const Admin&) = delete;
+  Admin& operator=(const Admin&) = delete;
+  ~Admin();
+
+  /// Waits until a broker answers. Does not wait on when all refuse the connection or the login.
+  Result<void> connect(SteadyTime deadline);
+  /// The addresses of the brokers, "host:port".
+  Result<std::vector<std::string>> brokers(SteadyTime deadline);
+
+  /// Creates topics; one that exists already is as good, whatever its partitions and settings.
+  Result<void> create_topics(std::span<const TopicSpec> topics, SteadyTime deadline);
+  /// Deletes topics; a missing one is as good.
+  Result<void> delete_topics(std::span<const std::string> topics, SteadyTime deadline);
+  /// The names of all topics but Kafka's own, sorted.
+  Result<std::vector<std::string>> topics(SteadyTime deadline);
+  /// How many partitions a topic has: `is_missing_topic(error)` when there is none. Remembered for some time.
+  Result<std::int32_t> partition_count(const std::string& topic, SteadyTime deadline);
+  /// Makes the next partition_count ask.
+  void forget(const std::string& topic);
+  /// The settings of a topic, its defaults included.
+  Result<std::map<std::string, std::string>> topic_config(const std::string& topic, SteadyTime deadline);
+  /// The settings of a broker.
+  Result<std::map<std::string, std::string>> broker_config(SteadyTime deadline);
+
+  /// The offsets that each of the partitions holds, in their order.
+  Result<std::vector<Watermarks>> watermarks(std::span<const TopicPartition> partitions, SteadyTime deadline);
+  /// Deletes the records before an offset of each (`OffsetCommit::offset`).
+  Result<void> delete_records(std::span<const OffsetCommit> before, SteadyTime deadline);
+
+  /// What the group has committed for each of the partitions, in their order.
+  Result<std::vector<Committed>> committed(const std::string& group, std::span<const TopicPartition> partitions,
+                                           SteadyTime deadline);
+  /// All that the group has committed.
+  Result<std::map<TopicPartition, Committed>> committed(const std::string& group, SteadyTime deadline);
+  /// Commits for a group without members.
+  Result<void> commit(const std::string& group, std::span<const OffsetCommit> offsets, SteadyTime deadline);
+  /// Forgets a group without members; a missing one is as good.
+  Result<void> delete_group(const std::string& group, SteadyTime deadline);
+  /// The group's members; none when there is no such group.
+  Result<std::vector<GroupMember>> group_members(const std::string& group, SteadyTime deadline);
+  /// The names of all groups, sorted.
+  Result<std::vector<std::string>> list_groups(SteadyTime deadline);
+
+  [[nodiscard]] ClientEvents& events() noexcept { return events_; }
+
+ private:
+  using Start = std::function<void(const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies)>;
+  using Examine = std::function<Result<void>(rd_kafka_event_t* reply)>;
+
+  struct Known {
+    std::int32_t partitions = 0;
+    SteadyTime until{};
+  };
+
+  /// Runs `once` up to `attempts` times, while it fails with what may pass.
+  Result<void> attempt(int attempts, SteadyTime deadline, const std::function<Result<void>()>& once);
+  /// One request of the admin interface: `start` sends it, `examine` looks at the reply.
+  Result<void> ask(rd_kafka_admin_op_t op, std::string_view what, SteadyTime deadline, const Start& start,
+                   const Examine& examine);
+  Result<void> ask_once(rd_kafka_admin_op_t op, std::string_view what, SteadyTime deadline, const Start& start,
+                        const Examine& examine);
+  /// Metadata of one topic, of all, or of none.
+  Result<MetadataPtr> metadata(const std::string* topic, bool all, std::string_view what, SteadyTime deadline,
+                               int attempts);
+  Result<MetadataPtr> metadata_once(rd_kafka_topic_t* topic, bool all, std::string_view what, SteadyTime deadline);
+  Result<std::map<std::string, std::string>> describe(rd_kafka_ResourceType_t type, const std::string& name,
+                                                      SteadyTime deadline);
+  Result<std::vector<std::int64_t>> list_offsets(std::span<const TopicPartition> partitions, std::int64_t which,
+                                                 SteadyTime deadline);
+  Result<PartitionsPtr> committed_list(const std::string& group, const rd_kafka_topic_partition_list_t* partitions,
+                                       SteadyTime deadline);
+  /// What makes waiting on useless, if anything happened since `since`.
+  [[nodiscard]] std::optional<Error> hopeless(std::string_view what, SteadyTime since) const;
+  /// The error of a request that was not answered.
+  [[nodiscard]] Error unanswered(rd_kafka_resp_err_t code, std::string_view what) const;
+
+  ClientEvents events_;
+  const int max_attempts_;
+  ClientPtr client_;
+
+  std::mutex mutex_;
+  std::map<std::string, Known, std::less<>> known_;
+};
+
+/// A list for librdkafka.
+[[nodiscard]] PartitionsPtr list_of(std::span<const TopicPartition> partitions);
+
+}  // namespace lrpc::queue::kafka

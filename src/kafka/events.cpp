@@ -1,0 +1,106 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "kafka/events.hpp"
+
+#include <cstdio>
+#include <utility>
+
+#include "kafka/certificate_name.hpp"
+#include "kafka/errors.hpp"
+
+namespace lrpc::queue::kafka {
+namespace {
+
+/// From the levels of syslog. Librdkafka calls every lost connection an error; it makes new ones by itself.
+LogLevel level_of(int level) noexcept {
+  if (level <= 2) return LogLevel::error;
+  if (level <= 4) return LogLevel::warning;
+  return level <= 6 ? LogLevel::info : LogLevel::debug;
+}
+
+}  // namespace
+
+ClientEvents::ClientEvents(Logger logger) : logger_(std::move(logger)) {}
+
+void ClientEvents::listen(rd_kafka_conf_t* conf) noexcept {
+  rd_kafka_conf_set_opaque(conf, this);
+  rd_kafka_conf_set_log_cb(conf, &on_log);
+  rd_kafka_conf_set_error_cb(conf, &on_error);
+}
+
+void ClientEvents::expect_name(rd_kafka_conf_t* conf, std::string name) {
+  expected_name_ = std::move(name);
+  rd_kafka_conf_set_ssl_cert_verify_cb(conf, &on_certificate);
+}
+
+int ClientEvents::on_certificate(rd_kafka_t* /*client*/, const char* broker, std::int32_t /*id*/, int* error, int depth,
+                                 const char* bytes, std::size_t size, char* why, std::size_t why_size,
+                                 void* opaque) noexcept {
+  if (*error != 0) return 0;  // OpenSSL's own verdict
+  auto* const self = static_cast<ClientEvents*>(opaque);
+  if (depth > 0 || certificate_names({reinterpret_cast<const unsigned char*>(bytes), size}, self->expected_name_)) {
+    return 1;
+  }
+  std::snprintf(why, why_size, "the certificate of %s is not for \"%s\" (kafka_config.tls.server_name)", broker,
+                self->expected_name_.c_str());
+  try {
+    const std::lock_guard lock(self->mutex_);
+    self->complaint_ = why;  // the error that follows will only say that the certificate did not please
+  } catch (...) {            // no memory for the text
+  }
+  return 0;
+}
+
+std::optional<ClientEvents::Trouble> ClientEvents::trouble(std::chrono::steady_clock::time_point since) const {
+  const std::lock_guard lock(mutex_);
+  for (const Trouble* const each : {&refusal_, &latest_}) {
+    if (each->code != RD_KAFKA_RESP_ERR_NO_ERROR && each->at >= since) return *each;
+  }
+  return std::nullopt;
+}
+
+void ClientEvents::forget_trouble() {
+  const std::lock_guard lock(mutex_);
+  latest_ = {};
+  refusal_ = {};
+}
+
+void ClientEvents::log(LogLevel level, std::string_view text) const {
+  try {
+    if (logger_) logger_(level, text);
+  } catch (...) {  // the user's; librdkafka is C
+  }
+}
+
+void ClientEvents::on_log(const rd_kafka_t* client, int level, const char* facility, const char* text) noexcept {
+  const auto* const self = static_cast<const ClientEvents*>(rd_kafka_opaque(client));
+  if (self == nullptr) return;
+  try {
+    // Settings of consumers that a producer does not need, and the reverse: both get kafka_config.extra.
+    const bool idle = std::string_view(facility) == "CONFWARN" &&
+                      std::string_view(text).find("will be ignored by this") != std::string_view::npos;
+    self->log(idle ? LogLevel::debug : level_of(level), std::string("kafka: ") + facility + ": " + text);
+  } catch (...) {  // no memory for a line of log
+  }
+}
+
+void ClientEvents::on_error(rd_kafka_t* client, int code, const char* reason, void* opaque) noexcept {
+  auto* const self = static_cast<ClientEvents*>(opaque);
+  const auto error = static_cast<rd_kafka_resp_err_t>(code);
+  try {
+    if (error == RD_KAFKA_RESP_ERR__FATAL) {
+      self->on_fatal(client);
+      return;
+    }
+    const std::lock_guard lock(self->mutex_);
+    Trouble& into = is_refusal(error) ? self->refusal_ : self->latest_;
+    const bool all_down = error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+    // "All brokers are down" tells less than what came before it.
+    if (!all_down || into.code == RD_KAFKA_RESP_ERR_NO_ERROR) into = {.code = error, .text = reason};
+    if (error == RD_KAFKA_RESP_ERR__SSL && !self->complaint_.empty()) into.text = std::exchange(self->complaint_, {});
+    into.all_down = into.all_down || all_down;
+    into.at = std::chrono::steady_clock::now();
+  } catch (...) {  // no memory for the text
+  }
+}
+
+}  // namespace lrpc::queue::kafka

@@ -1,0 +1,67 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <librdkafka/rdkafka.h>
+
+#include <lrpc/queue/hooks.hpp>
+
+namespace lrpc::queue::kafka {
+
+/// What a client of librdkafka tells without being asked: log lines go to our Logger, the last trouble with a broker is
+/// remembered, because most calls later report no more than that time ran out. Pass it to a conf by `listen`; it must
+/// outlive the client. Who needs callbacks with an object of his own derives from it: librdkafka's opaque is this.
+/// Thread-safe.
+class ClientEvents {
+ public:
+  explicit ClientEvents(Logger logger);
+  ClientEvents(const ClientEvents&) = delete;
+  ClientEvents& operator=(const ClientEvents&) = delete;
+  virtual ~ClientEvents() = default;
+
+  /// Makes a client of `conf` report here. The errors arrive when its main queue is polled.
+  void listen(rd_kafka_conf_t* conf) noexcept;
+
+  /// Before `listen`'s client is made: brokers must show a certificate for this name, whatever their address.
+  void expect_name(rd_kafka_conf_t* conf, std::string name);
+
+  struct Trouble {
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    std::string text{};
+    bool all_down = false;  ///< No broker is left to try.
+    std::chrono::steady_clock::time_point at{};
+  };
+  /// The latest since `since`; what no waiting mends (a wrong password, a bad certificate) goes before the rest.
+  [[nodiscard]] std::optional<Trouble> trouble(std::chrono::steady_clock::time_point since) const;
+  /// Calls are answered again: what was is over.
+  void forget_trouble();
+
+  void log(LogLevel level, std::string_view text) const;
+
+ protected:
+  /// An error that makes the client useless (idempotent producer). From the thread that polls.
+  virtual void on_fatal(rd_kafka_t* /*client*/) noexcept {}
+
+ private:
+  static void on_log(const rd_kafka_t* client, int level, const char* facility, const char* text) noexcept;
+  static void on_error(rd_kafka_t* client, int code, const char* reason, void* self) noexcept;
+
+  static int on_certificate(rd_kafka_t* client, const char* broker, std::int32_t id, int* error, int depth,
+                            const char* bytes, std::size_t size, char* why, std::size_t why_size, void* self) noexcept;
+
+  Logger logger_;
+  std::string expected_name_;
+  mutable std::mutex mutex_;
+  std::string complaint_;  // about the certificate that was shown last
+  Trouble latest_;
+  Trouble refusal_;
+};
+
+}  // namespace lrpc::queue::kafka

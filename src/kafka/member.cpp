@@ -1,0 +1,265 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "kafka/member.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "kafka/errors.hpp"
+#include "kafka/message.hpp"
+#include "kafka/settings.hpp"
+
+namespace lrpc::queue::kafka {
+namespace {
+
+constexpr std::size_t kMostPolled = 1000;           // records taken before they are put on the shelf
+constexpr std::size_t kMostReadyBytes = 16U << 20;  // of bodies that are ready
+constexpr Duration kLongestPoll{1000};
+/// How long the thread does not poll while the shelf is full, before it pauses the partitions: that throws away what
+/// the client has read ahead.
+constexpr Duration kFullFor{100};
+constexpr Duration kRejoinPause{1000};
+
+std::int64_t nanoseconds(SteadyTime time) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
+}
+
+}  // namespace
+
+Member::Member(Parts parts, ChannelState& state)
+    : ClientEvents(parts.logger), parts_(std::move(parts)), state_(state) {}
+
+Member::~Member() {
+  if (thread_.joinable()) static_cast<void>(stop(SteadyTime{}));
+}
+
+Result<void> Member::start() {
+  auto conf = consumer_conf(parts_.config, parts_.group, *this);
+  if (!conf) return std::unexpected(std::move(conf.error()));
+  rd_kafka_conf_set(conf->get(), "enable.partition.eof", "true", nullptr, 0);
+  rd_kafka_conf_set_rebalance_cb(conf->get(), on_rebalance);
+  auto client = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
+  if (!client) return std::unexpected(std::move(client.error()));
+  client_ = std::move(*client);
+  rd_kafka_poll_set_consumer(client_.get());
+  queue_ = QueuePtr(rd_kafka_queue_get_consumer(client_.get()));
+  commit_queue_ = QueuePtr(rd_kafka_queue_new(client_.get()));
+  // A result ends the wait for records.
+  rd_kafka_queue_cb_event_enable(
+      commit_queue_.get(),
+      [](rd_kafka_t*, void* queue) { rd_kafka_queue_yield(static_cast<rd_kafka_queue_t*>(queue)); }, queue_.get());
+  next_commit_ = std::chrono::steady_clock::now() + parts_.config.commit_interval;
+  rejoin_at_ = SteadyTime{};
+  thread_ = std::jthread([this] { run(); });
+  return {};
+}
+
+std::string Member::id() const {
+  if (!client_) return {};
+  char* const raw = rd_kafka_memberid(client_.get());
+  if (raw == nullptr) return {};
+  std::string text = raw;
+  rd_kafka_mem_free(client_.get(), raw);
+  return text;
+}
+
+void Member::wake() noexcept {
+  if (queue_) rd_kafka_queue_yield(queue_.get());
+}
+
+Result<void> Member::commit_now(std::unique_lock<std::mutex>& lock, SteadyTime deadline) {
+  const std::uint64_t mine = ++state_.commits_asked;
+  wake();
+  if (!state_.changed.wait_until(lock, deadline, [&] { return state_.commits_ended >= mine; })) {
+    return fail(ErrorCode::timeout, parts_.channel_text + ": the broker did not confirm a commit in time", true);
+  }
+  if (state_.commit_error) return std::unexpected(*state_.commit_error);
+  return {};
+}
+
+Result<void> Member::stop(SteadyTime deadline) {
+  if (!thread_.joinable()) return {};
+  stop_by_ = std::max<std::int64_t>(nanoseconds(deadline), 1);
+  wake();
+  thread_.join();
+  commit_queue_.reset();
+  queue_.reset();
+  client_.reset();
+  const std::lock_guard lock(state_.mutex);
+  if (state_.commit_error) return std::unexpected(*state_.commit_error);
+  return {};
+}
+
+void Member::run() {
+  while (stop_by_ == 0) {
+    if (std::chrono::steady_clock::now() >= rejoin_at_) {
+      rejoin_at_ = SteadyTime::max();
+      PartitionsPtr topics(rd_kafka_topic_partition_list_new(2));
+      for (const std::string& name : {parts_.topic, parts_.retry_topic}) {
+        rd_kafka_topic_partition_list_add(topics.get(), name.c_str(), RD_KAFKA_PARTITION_UA);
+      }
+      rd_kafka_unsubscribe(client_.get());
+      if (const auto code = rd_kafka_subscribe(client_.get(), topics.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        set_trouble(error_of(code, parts_.channel_text + ": subscribe"));
+        rejoin_at_ = std::chrono::steady_clock::now() + kRejoinPause;
+      }
+    }
+    poll(until_commit());
+    take_commit_results();
+    keep_room();
+    commit_what_changed();
+  }
+  leave(SteadyTime(std::chrono::nanoseconds(stop_by_.load())));
+}
+
+Duration Member::until_commit() const {
+  {
+    const std::lock_guard lock(state_.mutex);
+    if (!under_ && state_.commits_asked > state_.commits_ended) return Duration(0);
+  }
+  const auto left = std::chrono::ceil<Duration>(std::min(next_commit_, rejoin_at_) - std::chrono::steady_clock::now());
+  return std::clamp(left, Duration(0), kLongestPoll);
+}
+
+// Waits for the first record, and takes what there is beside it.
+void Member::poll(Duration patience) {
+  std::vector<Arrived> arrived;
+  for (std::size_t polled = 0; polled < kMostPolled; ++polled) {
+    const MessagePtr message(
+        rd_kafka_consumer_poll(client_.get(), polled == 0 ? static_cast<int>(patience.count()) : 0));
+    if (!message) break;
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      take(*message, arrived);
+    } else {
+      // What came before it comes first: the end of a partition settles what was not read.
+      put_on_shelf(std::exchange(arrived, {}));
+      failed_read(*message);
+    }
+  }
+  put_on_shelf(std::move(arrived));
+}
+
+void Member::take(const rd_kafka_message_t& message, std::vector<Arrived>& arrived) {
+  arrived.push_back({.place = {.key = key_of(message), .offset = message.offset}, .record = read_message(message)});
+}
+
+PartitionKey Member::key_of(const rd_kafka_message_t& message) const {
+  const bool retry = rd_kafka_topic_name(message.rkt) == parts_.retry_topic;
+  return {.lane = retry ? Lane::retry : Lane::topic, .number = message.partition};
+}
+
+void Member::put_on_shelf(std::vector<Arrived> arrived) {
+  if (arrived.empty()) return;
+  const std::int64_t now_ms = parts_.clock->now().wall_ms;
+  bool moves = false;
+  {
+    const std::lock_guard lock(state_.mutex);
+    for (Arrived& one : arrived) state_.shelf.ingest(one.place, std::move(one.record), now_ms);
+    state_.trouble.reset();
+    moves = state_.shelf.has_moves();
+  }
+  state_.changed.notify_all();
+  if (moves) parts_.on_moves();
+}
+
+void Member::failed_read(const rd_kafka_message_t& message) {
+  switch (message.err) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+      reached_end(message);
+      return;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+      if (message.rkt != nullptr) jump_to_start(rd_kafka_topic_name(message.rkt), message.partition);
+      return;
+    case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
+      rejoin_at_ = SteadyTime{};
+      break;
+    default:
+      break;
+  }
+  set_trouble(error_of(message.err, parts_.channel_text + ": reading", rd_kafka_message_errstr(&message)));
+}
+
+// What lies before the end and was not read are marks of transactions.
+void Member::reached_end(const rd_kafka_message_t& message) {
+  const PartitionKey key = key_of(message);
+  {
+    const std::lock_guard lock(state_.mutex);
+    if (state_.shelf.owns(key)) state_.shelf.skip_to(key, message.offset);
+  }
+  state_.changed.notify_all();
+}
+
+// What was to be read next is gone: the topic's retention was faster (D1).
+void Member::jump_to_start(const std::string& topic, std::int32_t partition) {
+  std::int64_t low = 0;
+  std::int64_t high = 0;
+  const auto timeout = static_cast<int>(parts_.config.dial_timeout.count());
+  PartitionsPtr list(rd_kafka_topic_partition_list_new(1));
+  auto* const one = rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition);
+  auto code = rd_kafka_query_watermark_offsets(client_.get(), topic.c_str(), partition, &low, &high, timeout);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    one->offset = low;
+    const ErrorPtr error(rd_kafka_seek_partitions(client_.get(), list.get(), timeout));
+    code = error ? rd_kafka_error_code(error.get()) : one->err;
+  }
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    set_trouble(error_of(code, parts_.channel_text + ": going on after the topic's retention"));
+    rejoin_at_ = std::chrono::steady_clock::now() + kRejoinPause;
+    return;
+  }
+  parts_.logger(LogLevel::warning, parts_.channel_text + ": messages of partition " + std::to_string(partition) +
+                                       " before offset " + std::to_string(low) +
+                                       " were taken by the topic's retention before they were read");
+}
+
+// Reads no further while enough is ready. A short wait keeps what the client has read ahead; a longer one must not keep
+// the thread from polling.
+void Member::keep_room() {
+  bool topic_full = false;
+  bool retry_full = false;
+  const auto look = [&] {
+    const bool pausing = paused_[static_cast<std::size_t>(Lane::topic)];
+    const std::int64_t most = pausing ? parts_.most_ready / 2 : parts_.most_ready;
+    topic_full = state_.shelf.ready() >= most || state_.shelf.ready_bytes() >= kMostReadyBytes;
+    retry_full = topic_full || state_.shelf.index_is_full();
+    return !topic_full;
+  };
+  {
+    std::unique_lock lock(state_.mutex);
+    if (!look() && !paused_[static_cast<std::size_t>(Lane::topic)]) {
+      state_.changed.wait_for(lock, std::min(kFullFor, until_next_commit()), [&] {
+        return look() || stop_by_ != 0 || (!under_ && state_.commits_asked > state_.commits_ended);
+      });
+    }
+    state_.shelf.set_unread(retry_full && !topic_full);
+  }
+  set_paused(Lane::topic, topic_full);
+  set_paused(Lane::retry, retry_full);
+}
+
+void Member::set_paused(Lane lane, bool paused) {
+  bool& now = paused_[static_cast<std::size_t>(lane)];
+  if (now == paused || assigned_.empty()) return;
+  PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(assigned_.size())));
+  for (const PartitionKey key : assigned_) {
+    if (key.lane == lane) rd_kafka_topic_partition_list_add(list.get(), name_of(lane).c_str(), key.number);
+  }
+  const auto code = paused ? rd_kafka_pause_partitions(client_.get(), list.get())
+                           : rd_kafka_resume_partitions(client_.get(), list.get());
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) now = paused;
+}
+
+const std::string& Member::name_of(Lane lane) const { return lane == Lane::topic ? parts_.topic : parts_.retry_topic; }
+
+void Member::set_trouble(std::optional<Error> error) {
+  bool news = false;
+  {
+    const std::lock_guard lock(state_.mutex);
+    news = error && (!state_.trouble || state_.trouble->message != error->message);
+    state_.trouble = error;
+  }
+  if (news) parts_.logger(LogLevel::warning, error->message);
+  state_.changed.notify_all();
+}
+
+}  // namespace lrpc::queue::kafka

@@ -1,0 +1,117 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <lrpc/queue/backend.hpp>
+
+#include "kafka/channel_state.hpp"
+#include "kafka/events.hpp"
+#include "kafka/handle.hpp"
+
+namespace lrpc::queue::kafka {
+
+/// A channel's membership of its group: one thread that polls, takes records onto the shelf, answers rebalances and
+/// commits. No handler runs on it, so that it never stops polling for long; a partition of which enough has been read
+/// is paused.
+///
+/// An offset is committed when all before it are settled, with a note of what is settled beyond (commit_note.hpp). At a
+/// revocation the last state is committed and the partition suspended on the shelf.
+class Member : private ClientEvents {
+ public:
+  struct Parts {
+    KafkaConfig config;
+    std::string channel_text;  ///< "channel x of topic y", for messages.
+    std::string group;
+    std::string topic;
+    std::string retry_topic;
+    std::int64_t most_ready = 1000;
+    std::shared_ptr<Clock> clock;
+    Logger logger;
+    std::function<void()> on_moves;  ///< The shelf has something to move.
+  };
+  /// Of messages that are ready, read ahead.
+  static constexpr std::int64_t kLeastReady = 2000;
+  Member(Parts parts, ChannelState& state);
+  ~Member() override;
+
+  /// Joins the group, which goes on in the background.
+  Result<void> start();
+  /// What the broker calls it; empty before it has joined.
+  [[nodiscard]] std::string id() const;
+  /// Wakes the thread: there is room on the shelf, or a commit was asked for.
+  void wake() noexcept;
+  /// Asks for a commit of all that changed and waits for it, with `lock` on the state's mutex.
+  Result<void> commit_now(std::unique_lock<std::mutex>& lock, SteadyTime deadline);
+  /// Commits and leaves the group, until `deadline`; then the client is given up. The shelf has what to commit.
+  Result<void> stop(SteadyTime deadline);
+
+ private:
+  struct Arrived {
+    Place place{};
+    ReadRecord record{};
+  };
+  /// A commit under way.
+  struct Under {
+    std::vector<Shelf::Commit> commits{};
+    std::uint64_t asked = 0;
+  };
+
+  void run();
+  void poll(Duration patience);
+  void take(const rd_kafka_message_t& message, std::vector<Arrived>& arrived);
+  void put_on_shelf(std::vector<Arrived> arrived);
+  void failed_read(const rd_kafka_message_t& message);
+  void reached_end(const rd_kafka_message_t& message);
+  [[nodiscard]] PartitionKey key_of(const rd_kafka_message_t& message) const;
+  void jump_to_start(const std::string& topic, std::int32_t partition);
+  void keep_room();
+  void set_paused(Lane lane, bool paused);
+  [[nodiscard]] Duration until_commit() const;
+  void set_trouble(std::optional<Error> error);
+
+  // member_group.cpp
+  static void on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t event, rd_kafka_topic_partition_list_t* partitions,
+                           void* self);
+  void assigned(rd_kafka_topic_partition_list_t* partitions);
+  void revoked();
+  Result<void> find_places(rd_kafka_topic_partition_list_t* partitions);
+  [[nodiscard]] rd_kafka_resp_err_t attempt(const std::function<rd_kafka_resp_err_t()>& ask) const;
+  Result<bool> group_is_gone();
+  void commit_what_changed();
+  void take_commit_results();
+  void commit_and_wait(SteadyTime deadline);
+  void commit_ended(const Under& under, rd_kafka_event_t* event);
+  void commit_failed(const Under& under, Error error);
+  [[nodiscard]] Duration until_next_commit() const;
+  void leave(SteadyTime deadline);
+  [[nodiscard]] PartitionKey key_of(const rd_kafka_topic_partition_t& partition) const;
+  [[nodiscard]] const std::string& name_of(Lane lane) const;
+  [[nodiscard]] PartitionsPtr to_list(const std::vector<Shelf::Commit>& commits) const;
+
+  const Parts parts_;
+  ChannelState& state_;
+  ClientPtr client_;
+  QueuePtr queue_;         // the consumer's
+  QueuePtr commit_queue_;  // results of commits
+  std::jthread thread_;
+
+  // The thread's own.
+  std::optional<Under> under_;
+  SteadyTime next_commit_{};
+  SteadyTime rejoin_at_ = SteadyTime::max();
+  std::vector<PartitionKey> assigned_;
+  std::array<bool, 2> paused_{};
+  std::atomic<std::int64_t> stop_by_{0};  // steady clock, nanoseconds; 0 = goes on
+};
+
+}  // namespace lrpc::queue::kafka

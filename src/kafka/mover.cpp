@@ -1,0 +1,198 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "kafka/mover.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "kafka/message.hpp"
+
+namespace lrpc::queue::kafka {
+namespace {
+
+constexpr std::size_t kMostMoved = 500;  // written at once
+constexpr Duration kPauseAfterFailure{1000};
+
+}  // namespace
+
+void Mover::wake() {
+  const std::lock_guard lock(mutex_);
+  work_ = true;
+  if (stopped_) return;
+  if (!thread_.joinable()) thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+  wanted_.notify_all();
+}
+
+void Mover::read_again(std::vector<Place> places) {
+  {
+    const std::lock_guard lock(mutex_);
+    places_.insert(places_.end(), places.begin(), places.end());
+  }
+  wake();
+}
+
+void Mover::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+  }
+  if (!thread_.joinable()) return;
+  thread_.request_stop();
+  thread_.join();
+}
+
+void Mover::run(const std::stop_token& stop) {
+  while (true) {
+    std::vector<Place> places;
+    {
+      std::unique_lock lock(mutex_);
+      if (!wanted_.wait(lock, stop, [this] { return work_; })) return;
+      work_ = false;
+      places = std::exchange(places_, {});
+    }
+    Result<void> ok = move_early();
+    if (ok) ok = rewrite();
+    if (ok) ok = refill(places);
+    if (ok) continue;
+    parts_.cluster->logger(LogLevel::warning, parts_.text + ": " + ok.error().message + "; trying again");
+    std::unique_lock lock(mutex_);
+    places_.insert(places_.end(), places.begin(), places.end());
+    work_ = true;
+    wanted_.wait_for(lock, stop, kPauseAfterFailure, [] { return false; });
+    if (stop.stop_requested()) return;
+  }
+}
+
+// Partition p of the topic belongs with partition p of the retry topic, as long as both have as many.
+Result<Draft> Mover::retry_draft(const Envelope& message, EnvelopePtr body, std::int32_t partition,
+                                 const Stamp& stamp) const {
+  auto count = parts_.cluster->admin->partition_count(parts_.retry_topic, parts_.cluster->deadline());
+  if (!count) return std::unexpected(std::move(count.error()));
+  return Draft{.topic = parts_.retry_topic,
+               .partition = partition % *count,
+               .key = key_of(message),
+               .message = std::move(body),
+               .headers = headers_of(message, stamp),
+               .retry = stamp};
+}
+
+Result<void> Mover::move_early() {
+  while (true) {
+    std::vector<Shelf::Moving> moves;
+    {
+      const std::lock_guard lock(state_.mutex);
+      moves = state_.shelf.begin_early(kMostMoved);
+    }
+    if (moves.empty()) return {};
+    Result<void> result;
+    std::vector<Draft> drafts;
+    for (const Shelf::Moving& move : moves) {
+      auto draft = retry_draft(*move.message, move.message, move.from.key.number,
+                               {.attempts = move.attempts, .channel = parts_.channel, .due_ms = move.due_ms});
+      if (!draft) {
+        result = std::unexpected(std::move(draft.error()));
+        break;
+      }
+      drafts.push_back(std::move(*draft));
+    }
+    std::vector<Produced> produced(moves.size());
+    if (result) produced = parts_.cluster->write(drafts, parts_.cluster->write_deadline());
+    for (const Produced& one : produced) {
+      if (one.error && result) result = std::unexpected(*one.error);
+    }
+    {
+      const std::lock_guard lock(state_.mutex);
+      const std::int64_t now_ms = parts_.cluster->clock->now().wall_ms;
+      for (std::size_t i = 0; i < moves.size(); ++i) {
+        const bool written = drafts.size() == moves.size() && !produced[i].error;
+        state_.shelf.end_move(moves[i].tag, written);
+        if (written) foresee(state_.shelf, drafts[i], produced[i], now_ms);
+      }
+    }
+    state_.changed.notify_all();
+    if (!result) return result;
+  }
+}
+
+Result<void> Mover::rewrite() {
+  std::vector<RetryIndex::Waiting> taken;
+  {
+    const std::lock_guard lock(state_.mutex);
+    taken = state_.shelf.begin_rewrite(kMostMoved);
+  }
+  if (taken.empty()) return {};
+  std::vector<RetryIndex::Waiting> written;
+  std::vector<RetryIndex::Waiting> left;
+  std::vector<RetryIndex::Waiting> candidates;
+  std::vector<Draft> drafts;
+  Result<void> result;
+  for (RetryIndex::Waiting& waiting : taken) {
+    if (result && !waiting.record) {
+      auto record = read_one(waiting.place);
+      if (!record) {
+        result = std::unexpected(std::move(record.error()));
+      } else if (!*record) {
+        written.push_back(std::move(waiting));  // retention took it
+        continue;
+      } else {
+        waiting.record = std::make_unique<ReadRecord>(std::move(**record));
+      }
+    }
+    if (result) {
+      auto draft = retry_draft(
+          *waiting.record->message, waiting.record->message, waiting.place.key.number,
+          {.attempts = waiting.record->attempts, .channel = parts_.channel, .due_ms = waiting.record->due_ms});
+      if (draft) {
+        drafts.push_back(std::move(*draft));
+        candidates.push_back(std::move(waiting));
+        continue;
+      }
+      result = std::unexpected(std::move(draft.error()));
+    }
+    left.push_back(std::move(waiting));
+  }
+  const std::vector<Produced> produced = parts_.cluster->write(drafts, parts_.cluster->write_deadline());
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    if (produced[i].error && result) result = std::unexpected(*produced[i].error);
+    (produced[i].error ? left : written).push_back(std::move(candidates[i]));
+  }
+  const std::lock_guard lock(state_.mutex);
+  state_.shelf.end_rewrite(std::move(written), true);
+  state_.shelf.end_rewrite(std::move(left), false);
+  return result;
+}
+
+// Leaves in `places` what could not be read.
+Result<void> Mover::refill(std::vector<Place>& places) {
+  std::ranges::sort(places, std::greater{});
+  while (!places.empty()) {
+    auto record = read_one(places.back());
+    if (!record) return std::unexpected(std::move(record.error()));
+    {
+      const std::lock_guard lock(state_.mutex);
+      if (*record) {
+        state_.shelf.refill(places.back(), std::move(**record));
+      } else {
+        state_.shelf.gone(places.back());
+      }
+    }
+    places.pop_back();
+    state_.changed.notify_all();
+  }
+  return {};
+}
+
+// Empty: the record is not there any more.
+Result<std::optional<ReadRecord>> Mover::read_one(Place place) {
+  auto reader = parts_.cluster->reader();
+  if (!reader) return std::unexpected(std::move(reader.error()));
+  std::optional<ReadRecord> record;
+  auto ok = (*reader)->read(parts_.retry_topic, place.key.number, place.offset, place.offset + 1,
+                            parts_.cluster->deadline(), [&](const rd_kafka_message_t& message) {
+                              record = read_message(message);
+                              return false;
+                            });
+  if (!ok) return std::unexpected(std::move(ok.error()));
+  return record;
+}
+
+}  // namespace lrpc::queue::kafka

@@ -1,0 +1,216 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "kafka/producer.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "kafka/errors.hpp"
+
+namespace lrpc::queue::kafka {
+namespace {
+
+using std::chrono::steady_clock;
+
+/// How often a record that is too large together with others is tried alone: other callers' may still go with it.
+constexpr int kTriesAlone = 2;
+/// A record of this size goes alone (librdkafka's batch.size).
+constexpr std::size_t kBatchSize = 1'000'000;
+/// Before the deadline what was not sent yet is taken back, so that its report is there in time.
+constexpr auto kLeastSlack = std::chrono::milliseconds(1);
+constexpr auto kMostSlack = std::chrono::milliseconds(100);
+/// With less time left nothing is sent again.
+constexpr auto kLeastRound = std::chrono::seconds(2);
+/// Trouble with the brokers so long before a call may still be what it fails by.
+constexpr auto kTroubleLasts = std::chrono::seconds(5);
+/// Until what failed for the moment is tried again.
+constexpr auto kPause = std::chrono::milliseconds(50);
+/// Until room is looked for in a full local buffer again.
+constexpr auto kRoomPause = std::chrono::milliseconds(2);
+
+/// A call under way, for the watch.
+class Attendance {
+ public:
+  explicit Attendance(SendWatch& watch) : watch_(watch), mark_(watch.begin()) {}
+  Attendance(const Attendance&) = delete;
+  Attendance& operator=(const Attendance&) = delete;
+  ~Attendance() { watch_.end(mark_); }
+
+ private:
+  SendWatch& watch_;
+  const SendWatch::Mark mark_;
+};
+
+/// One call of `produce`: rounds of sending what was certainly not stored, until all is told or time is up.
+class Sending {
+ public:
+  Sending(std::span<const Record> records, SteadyTime deadline)
+      : records_(records), deadline_(deadline), call_(ProduceCall::make(records.size())), todo_(records.size()) {
+    for (std::uint32_t i = 0; i < todo_.size(); ++i) todo_[i] = i;
+  }
+
+  [[nodiscard]] bool over() const { return todo_.empty() || steady_clock::now() >= deadline_; }
+
+  /// Sends what is still to do over `client` and waits; what may be sent again is then left to do.
+  void round(ProducerClient& client) {
+    const std::vector<std::uint32_t> sent = std::exchange(todo_, {});
+    pause_ = false;
+    if (std::exchange(too_large_, false)) {
+      ++alone_;
+      for (const std::uint32_t i : sent) hand_over(client, {&i, 1});
+    } else {
+      hand_over(client, sent);
+    }
+  }
+
+  /// Before another round: what failed now may go well in a moment, but not at once.
+  void rest() const {
+    if (pause_) std::this_thread::sleep_until(std::min(deadline_, steady_clock::now() + kPause));
+  }
+
+  /// What became of record i, and what the client knows about the reasons.
+  [[nodiscard]] std::optional<Error> error_of_record(std::size_t i, ProducerClient& client) {
+    const ProduceSlot& slot = call_->slots()[i];
+    const bool done = slot.done.load(std::memory_order_acquire);
+    if (done && slot.code == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
+    const std::string what = "publish to Kafka topic \"" + std::string(records_[i].topic) + '"';
+    if (!done) {
+      Error error = error_of(RD_KAFKA_RESP_ERR__TIMED_OUT, what, "no broker said in time whether it was stored");
+      error.code = ErrorCode::outcome_unknown;
+      error.retryable = false;
+      return error;
+    }
+    if (slot.status == RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED) {
+      Error error = error_of(slot.code, what, std::string("it may have been stored: ") + rd_kafka_err2str(slot.code));
+      error.code = ErrorCode::outcome_unknown;
+      error.retryable = false;
+      return error;
+    }
+    if (!is_waiting_over(slot.code)) return error_of(slot.code, what);
+    // It never left; why the brokers could not be reached is more than that time ran out.
+    const auto trouble = client.trouble(began_ - kTroubleLasts);
+    Error error = trouble ? error_of(trouble->code, what, trouble->text)
+                          : error_of(slot.code, what, "no broker could take it in time");
+    if (error.code != ErrorCode::permission) error.code = ErrorCode::unavailable;
+    error.retryable = error.code == ErrorCode::unavailable;
+    return error;
+  }
+
+  [[nodiscard]] const ProduceSlot& slot(std::size_t i) const noexcept { return call_->slots()[i]; }
+
+ private:
+  static bool is_waiting_over(rd_kafka_resp_err_t code) noexcept {
+    return code == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT || code == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+           code == RD_KAFKA_RESP_ERR__FATAL || code == RD_KAFKA_RESP_ERR__TRANSPORT;
+  }
+
+  void hand_over(ProducerClient& client, std::span<const std::uint32_t> indices) {
+    const Attendance attendance(client.watch());
+    call_->hold();
+    for (const std::uint32_t i : indices) {
+      ProduceSlot& slot = call_->slots()[i];
+      rd_kafka_resp_err_t code = client.send(records_[i], slot);
+      while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && steady_clock::now() < deadline_ - slack_) {
+        std::this_thread::sleep_until(std::min(deadline_ - slack_, steady_clock::now() + kRoomPause));
+        code = client.send(records_[i], slot);
+      }
+      if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        slot.code = client.is_dead() ? RD_KAFKA_RESP_ERR__FATAL : code;
+        slot.status = RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
+        slot.done.store(true, std::memory_order_relaxed);
+      }
+    }
+    call_->release();
+    if (!call_->wait(deadline_ - slack_)) {
+      client.withdraw();
+      call_->wait(deadline_);
+    }
+    for (const std::uint32_t i : indices) look_at(i);
+  }
+
+  void look_at(std::uint32_t i) {
+    const ProduceSlot& slot = call_->slots()[i];
+    if (!slot.done.load(std::memory_order_acquire)) return;
+    if (slot.code == RD_KAFKA_RESP_ERR_NO_ERROR || slot.status != RD_KAFKA_MSG_STATUS_NOT_PERSISTED) return;
+    if (slot.code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+      // The broker looks at the size of the batch in which librdkafka sent it.
+      if (alone_ >= kTriesAlone || records_[i].value.size() > kBatchSize) return;
+      too_large_ = true;
+      todo_.push_back(i);
+      return;
+    }
+    if (!is_transient(slot.code) || is_missing_topic(slot.code)) return;
+    // Not again at the last moment: what is certain now might be uncertain then.
+    if (steady_clock::now() + least_round_ > deadline_) return;
+    pause_ = pause_ || slot.code != RD_KAFKA_RESP_ERR__FATAL;
+    todo_.push_back(i);
+  }
+
+  const std::span<const Record> records_;
+  const SteadyTime deadline_;
+  const SteadyTime began_ = steady_clock::now();
+  const SteadyTime::duration slack_ =
+      std::clamp<SteadyTime::duration>((deadline_ - began_) / 5, kLeastSlack, kMostSlack);
+  const SteadyTime::duration least_round_ = std::min<SteadyTime::duration>((deadline_ - began_) / 5, kLeastRound);
+  ProduceCall::Ptr call_;
+  std::vector<std::uint32_t> todo_;
+  int alone_ = 0;
+  bool too_large_ = false;
+  bool pause_ = false;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Producer>> Producer::make(const KafkaConfig& config, Logger logger) {
+  auto client = ProducerClient::make(config, logger);
+  if (!client) return std::unexpected(std::move(client.error()));
+  return std::make_unique<Producer>(config, std::move(logger), std::move(*client));
+}
+
+std::shared_ptr<ProducerClient> Producer::client() {
+  const std::lock_guard lock(mutex_);
+  return client_;
+}
+
+Result<std::shared_ptr<ProducerClient>> Producer::replace(const std::shared_ptr<ProducerClient>& dead) {
+  const std::lock_guard lock(mutex_);
+  if (client_ != dead) return client_;
+  auto fresh = ProducerClient::make(config_, logger_);
+  if (!fresh) return fresh;
+  dead->log(LogLevel::warning,
+            "kafka: the producer ended by a fatal error and is made anew: " + dead->cause_of_death());
+  // Others may still wait for its reports.
+  std::erase_if(retired_, [](const auto& client) { return client.use_count() == 1; });
+  retired_.push_back(std::exchange(client_, *fresh));
+  return fresh;
+}
+
+std::size_t Producer::produce(std::span<const Record> records, SteadyTime deadline, std::span<Produced> out) {
+  if (records.empty()) return 0;
+  Sending sending(records, deadline);
+  std::shared_ptr<ProducerClient> client = this->client();
+  while (!sending.over()) {
+    sending.round(*client);
+    if (sending.over()) break;
+    if (client->is_dead()) {
+      auto next = replace(client);
+      if (!next) break;
+      client = std::move(*next);
+    } else {
+      sending.rest();
+    }
+  }
+  std::size_t failed = 0;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    out[i] = {.error = sending.error_of_record(i, *client),
+              .offset = sending.slot(i).offset,
+              .partition = records[i].partition};
+    failed += out[i].error ? 1 : 0;
+  }
+  return failed;
+}
+
+}  // namespace lrpc::queue::kafka

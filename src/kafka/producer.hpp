@@ -1,0 +1,60 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <lrpc/queue/backend.hpp>
+#include <lrpc/queue/config.hpp>
+#include <lrpc/queue/error.hpp>
+
+#include "kafka/producer_client.hpp"
+
+namespace lrpc::queue::kafka {
+
+/// How a record fared. Without an error it is stored as `required_acks` asks. `outcome_unknown`: perhaps stored; any
+/// other error: certainly not.
+struct Produced {
+  std::optional<Error> error{};
+  std::int64_t offset = -1;  ///< -1 where the broker does not tell: required_acks = 0, or a repeated request.
+  std::int32_t partition = 0;
+};
+
+/// Publishes records and waits until the brokers have them. One per back end, for any number of threads at once. It
+/// outlives fatal errors of librdkafka's producer by making a new one.
+class Producer {
+ public:
+  /// Does not wait for a connection.
+  [[nodiscard]] static Result<std::unique_ptr<Producer>> make(const KafkaConfig& config, Logger logger);
+  explicit Producer(KafkaConfig config, Logger logger, std::shared_ptr<ProducerClient> client)
+      : config_(std::move(config)), logger_(std::move(logger)), client_(std::move(client)) {}
+  Producer(const Producer&) = delete;
+  Producer& operator=(const Producer&) = delete;
+  /// No call may be under way.
+  ~Producer() = default;
+
+  /// Sends all records and waits for the report of each, until `deadline`. Records of a partition keep their order.
+  /// `out` has the size of `records`. Returns how many have an error.
+  std::size_t produce(std::span<const Record> records, SteadyTime deadline, std::span<Produced> out);
+
+  /// The client of the moment, for tests.
+  [[nodiscard]] std::shared_ptr<ProducerClient> client();
+
+ private:
+  /// Another client in place of one that died, unless somebody made it already.
+  Result<std::shared_ptr<ProducerClient>> replace(const std::shared_ptr<ProducerClient>& dead);
+
+  const KafkaConfig config_;
+  const Logger logger_;
+  std::mutex mutex_;
+  std::shared_ptr<ProducerClient> client_;
+  std::vector<std::shared_ptr<ProducerClient>> retired_;  // dead ones, until nobody waits for their reports
+};
+
+}  // namespace lrpc::queue::kafka

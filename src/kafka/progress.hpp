@@ -1,0 +1,60 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <span>
+#include <vector>
+
+namespace lrpc::queue::kafka {
+
+/// The offsets from `first` up to, not with, `end`.
+struct OffsetRange {
+  std::int64_t first = 0;
+  std::int64_t end = 0;
+  friend bool operator==(const OffsetRange&, const OffsetRange&) = default;
+};
+
+/// Which offsets of one partition are settled: the watermark, below which all are, and what is settled beyond it.
+/// Bookkeeping without lock or I/O. A bit an offset from the watermark on, so that settling costs the same in any
+/// order; the idea is modern-cpp-kafka's UnorderedOffsetCommitQueue and Parallel Consumer's offset map.
+class Progress {
+ public:
+  /// Reading begins at `start`; `settled` are the offsets beyond it that were settled before.
+  explicit Progress(std::int64_t start, std::span<const OffsetRange> settled = {});
+
+  /// The reader has got to `offset`, which is not before `end()`. Those passed over do not exist (the marks of
+  /// transactions, what compaction or retention took): they count as settled. False: this one is settled already.
+  bool reach(std::int64_t offset);
+  /// Nothing before `offset` is to be read any more: what the reader has not reached is settled.
+  void skip_to(std::int64_t offset);
+  /// Settles an offset before `end()`; false when it was.
+  bool settle(std::int64_t offset);
+  [[nodiscard]] bool settled(std::int64_t offset) const;
+
+  /// What may be committed: all below is settled.
+  [[nodiscard]] std::int64_t watermark() const noexcept { return watermark_; }
+  /// One past the last offset that the reader reached.
+  [[nodiscard]] std::int64_t end() const noexcept { return end_; }
+  /// How many from the watermark on are settled, those that the reader has not reached included.
+  [[nodiscard]] std::int64_t settled_ahead() const noexcept { return ahead_; }
+  /// The runs of settled offsets beyond the watermark, at most `most`, the lowest first.
+  [[nodiscard]] std::vector<OffsetRange> runs_ahead(std::size_t most) const;
+
+ private:
+  using Word = std::uint64_t;
+  static constexpr int kBits = 64;
+
+  void mark(std::int64_t offset);
+  void mark(OffsetRange range);
+  void advance();
+
+  std::int64_t watermark_;
+  std::int64_t end_;
+  std::int64_t ahead_ = 0;
+  std::int64_t base_;       // the offset of the lowest bit; at most kBits - 1 below the watermark
+  std::deque<Word> words_;  // as far as something is settled
+};
+
+}  // namespace lrpc::queue::kafka

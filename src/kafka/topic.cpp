@@ -1,0 +1,208 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include "kafka/topic.hpp"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "kafka/errors.hpp"
+
+namespace lrpc::queue::kafka {
+namespace {
+
+/// Key, headers and the batch around a body of the largest size.
+constexpr std::int64_t kRoomBesideBody = 64 << 10;
+
+}  // namespace
+
+KafkaTopic::KafkaTopic(std::shared_ptr<Cluster> cluster, std::string name, const TopicPolicy& policy)
+    : cluster_(std::move(cluster)),
+      name_(std::move(name)),
+      topic_(cluster_->names.topic(name_)),
+      policy_(policy),
+      partitioner_(cluster_->config.balancer) {}
+
+std::unexpected<Error> KafkaTopic::closed() const {
+  return fail(ErrorCode::topic_closed, "topic " + name_ + " was closed");
+}
+
+std::string KafkaTopic::text(std::string_view channel) const {
+  return "channel " + std::string(channel) + " of topic " + name_;
+}
+
+std::map<std::string, std::string> KafkaTopic::size_config() const {
+  return {{"max.message.bytes", std::to_string(policy_.max_body_size + kRoomBesideBody)}};
+}
+
+Result<void> KafkaTopic::open() {
+  if (auto ok = cluster_->names.check_topic(name_); !ok) return ok;
+  if (policy_.max_msg_size != TopicPolicy{}.max_msg_size || policy_.overflow != Overflow::reject) {
+    return fail(ErrorCode::unsupported,
+                "topic " + name_ +
+                    ": max_msg_size and overflow are not for Kafka, whose topics are bounded by "
+                    "their retention; leave them out");
+  }
+  const TopicSpec spec{.name = topic_,
+                       .partitions = cluster_->config.partition,
+                       .replication_factor = cluster_->config.replication_factor,
+                       .config = size_config()};
+  return cluster_->ensure_topics({&spec, 1});
+}
+
+Result<std::vector<TopicPartition>> KafkaTopic::partitions(SteadyTime until) {
+  auto count = cluster_->admin->partition_count(topic_, until);
+  if (!count) return std::unexpected(std::move(count.error()));
+  std::vector<TopicPartition> list;
+  for (std::int32_t i = 0; i < *count; ++i) list.push_back({.topic = topic_, .partition = i});
+  return list;
+}
+
+Result<void> KafkaTopic::publish(std::span<Outgoing> batch, Duration timeout) {
+  const SteadyTime until = std::chrono::steady_clock::now() + std::min(timeout, Duration(std::chrono::hours(24)));
+  const auto pass = gate_.enter();
+  if (!pass) return closed();
+  auto count = cluster_->admin->partition_count(topic_, until);
+  if (!count) return std::unexpected(std::move(count.error()));
+  std::vector<Draft> drafts;
+  drafts.reserve(batch.size());
+  for (const Outgoing& out : batch) {
+    const Envelope& message = *out.message;
+    if (auto ok = check_headers(message); !ok) return ok;
+    Stamp stamp;
+    if (out.delay.count() > 0) stamp.due_ms = message.enqueued_at_ms();
+    Draft draft{.topic = topic_, .key = key_of(message), .message = out.message, .headers = headers_of(message, stamp)};
+    draft.partition = partitioner_.choose(message.key(), message.id(), message.encoded_body().size(), *count);
+    drafts.push_back(std::move(draft));
+  }
+  const std::vector<Produced> produced = cluster_->write(drafts, until);
+  const auto failed = std::ranges::find_if(produced, [](const Produced& one) { return one.error.has_value(); });
+  if (failed == produced.end()) return {};
+  Error error = *failed->error;
+  if (is_missing_topic(error)) cluster_->admin->forget(topic_);
+  for (std::size_t i = 0; i < produced.size(); ++i) {
+    if (!produced[i].error) error.accepted.push_back(batch[i].message->id());
+  }
+  return std::unexpected(std::move(error));
+}
+
+// The topics that belong to a channel alone. Nothing may take from them what is not settled.
+std::vector<TopicSpec> KafkaTopic::own_topics(const std::string& channel, std::size_t partitions) const {
+  std::map<std::string, std::string> config = size_config();
+  config.emplace("retention.ms", "-1");
+  const int replication = cluster_->config.replication_factor;
+  return {{.name = cluster_->names.retry_topic(name_, channel),
+           .partitions = static_cast<int>(partitions),
+           .replication_factor = replication,
+           .config = config},
+          {.name = cluster_->names.dead_topic(name_, channel),
+           .partitions = 1,
+           .replication_factor = replication,
+           .config = config}};
+}
+
+// A channel exists where its group has an offset (D4).
+Result<bool> KafkaTopic::exists(const std::string& channel, std::span<const TopicPartition> list, SteadyTime until) {
+  auto committed = cluster_->admin->committed(cluster_->names.group(name_, channel), list, until);
+  if (!committed) return std::unexpected(std::move(committed.error()));
+  return std::ranges::any_of(*committed, [](const Committed& one) { return one.offset >= 0; });
+}
+
+Result<void> KafkaTopic::create_channel(const std::string& channel, std::span<const TopicPartition> list,
+                                        SteadyTime until) {
+  auto bounds = cluster_->admin->watermarks(list, until);
+  if (!bounds) return std::unexpected(std::move(bounds.error()));
+  const bool latest = cluster_->config.start_offset == StartOffset::latest;
+  std::vector<OffsetCommit> offsets;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    offsets.push_back({.partition = list[i], .offset = latest ? (*bounds)[i].high : (*bounds)[i].low});
+  }
+  auto ok = cluster_->admin->commit(cluster_->names.group(name_, channel), offsets, until);
+  if (ok) return ok;
+  // Somebody else may have made it meanwhile and consumes already.
+  auto there = exists(channel, list, until);
+  if (there && *there) return {};
+  return ok;
+}
+
+Result<std::shared_ptr<BackendChannel>> KafkaTopic::open_channel(const std::string& name, const ChannelPolicy& policy,
+                                                                 bool create) {
+  const auto pass = gate_.enter();
+  if (!pass) return closed();
+  if (auto ok = cluster_->names.check_channel(name_, name); !ok) return std::unexpected(std::move(ok.error()));
+  const SteadyTime until = cluster_->deadline();
+  auto list = partitions(until);
+  if (!list) return std::unexpected(std::move(list.error()));
+  auto there = exists(name, *list, until);
+  if (!there) return std::unexpected(std::move(there.error()));
+  if (!*there && !create) return fail(ErrorCode::channel_not_found, text(name) + " does not exist");
+  // Also of one that exists: a program that knows the manual's layout alone makes the group alone.
+  if (auto ok = cluster_->ensure_topics(own_topics(name, list->size())); !ok) {
+    return std::unexpected(std::move(ok.error()));
+  }
+  if (!*there) {
+    if (auto ok = create_channel(name, *list, until); !ok) return std::unexpected(std::move(ok.error()));
+  }
+  auto channel = std::make_shared<KafkaChannel>(
+      KafkaChannel::Parts{.cluster = cluster_, .topic_name = name_, .name = name, .policy = policy});
+  const std::lock_guard lock(mutex_);
+  std::erase_if(channels_, [](const auto& known) { return known.expired(); });
+  channels_.push_back(channel);
+  return channel;
+}
+
+Result<std::vector<std::string>> KafkaTopic::channels() {
+  const auto pass = gate_.enter();
+  if (!pass) return closed();
+  const SteadyTime until = cluster_->deadline();
+  auto list = partitions(until);
+  if (!list) return std::unexpected(std::move(list.error()));
+  auto groups = cluster_->admin->list_groups(until);
+  if (!groups) return std::unexpected(std::move(groups.error()));
+  std::vector<std::string> names;
+  for (const std::string& group : *groups) {
+    const auto name = cluster_->names.channel_of(name_, group);
+    if (!name) continue;
+    // The group of channel b-c of topic a has the name of channel c of topic a-b; only one has offsets here.
+    auto there = exists(*name, *list, until);
+    if (!there) return std::unexpected(std::move(there.error()));
+    if (*there) names.push_back(*name);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+Result<void> KafkaTopic::delete_channel(const std::string& name) {
+  const auto pass = gate_.enter();
+  if (!pass) return closed();
+  const SteadyTime until = cluster_->deadline();
+  auto list = partitions(until);
+  if (!list) return std::unexpected(std::move(list.error()));
+  auto there = exists(name, *list, until);
+  if (!there) return std::unexpected(std::move(there.error()));
+  if (!*there) return fail(ErrorCode::channel_not_found, text(name) + " does not exist");
+  std::vector<std::shared_ptr<KafkaChannel>> open;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& known : channels_) {
+      if (auto channel = known.lock(); channel && channel->name() == name) open.push_back(std::move(channel));
+    }
+  }
+  const auto asking = !open.empty() ? open.front()
+                                    : std::make_shared<KafkaChannel>(KafkaChannel::Parts{
+                                          .cluster = cluster_, .topic_name = name_, .name = name, .policy = {}});
+  if (auto ok = asking->refuse_with_others("deleting it"); !ok) return ok;
+  for (const auto& channel : open) channel->die();
+  if (auto ok = cluster_->admin->delete_group(cluster_->names.group(name_, name), until); !ok) return ok;
+  std::vector<std::string> topics;
+  for (const TopicSpec& spec : own_topics(name, list->size())) topics.push_back(spec.name);
+  if (auto ok = cluster_->admin->delete_topics(topics, until); !ok) return ok;
+  return cluster_->await_topics(topics, false, until);
+}
+
+Result<void> KafkaTopic::close() {
+  gate_.shut();
+  gate_.drain();
+  return {};
+}
+
+}  // namespace lrpc::queue::kafka
