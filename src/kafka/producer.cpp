@@ -102,7 +102,8 @@ class Sending {
     return error;
   }
 
-  [[nodiscard]] const ProduceSlot& slot(std::size_t i) const noexcept { return call_->slots()[i]; }
+  /// Of one without an error.
+  [[nodiscard]] std::int64_t offset_of_record(std::size_t i) const noexcept { return call_->slots()[i].offset; }
 
  private:
   static bool is_waiting_over(rd_kafka_resp_err_t code) noexcept {
@@ -217,9 +218,9 @@ std::size_t Producer::produce(std::span<const Record> records, SteadyTime deadli
   }
   std::size_t failed = 0;
   for (std::size_t i = 0; i < records.size(); ++i) {
-    out[i] = {.error = sending.error_of_record(i, *client),
-              .offset = sending.slot(i).offset,
-              .partition = records[i].partition};
+    out[i] = {.error = sending.error_of_record(i, *client), .partition = records[i].partition};
+    // The report of one that failed may arrive at this moment.
+    if (!out[i].error) out[i].offset = sending.offset_of_record(i);
     failed += out[i].error ? 1 : 0;
   }
   return failed;
