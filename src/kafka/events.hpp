@@ -51,10 +51,11 @@ class ClientEvents {
 
  private:
   static void on_log(const rd_kafka_t* client, int level, const char* facility, const char* text) noexcept;
-  static void on_error(rd_kafka_t* client, int code, const char* reason, void* self) noexcept;
+  static void on_error(rd_kafka_t* client, int code, const char* reason, void* opaque) noexcept;
 
   static int on_certificate(rd_kafka_t* client, const char* broker, std::int32_t id, int* error, int depth,
-                            const char* bytes, std::size_t size, char* why, std::size_t why_size, void* self) noexcept;
+                            const char* bytes, std::size_t size, char* why, std::size_t why_size,
+                            void* opaque) noexcept;
 
   Logger logger_;
   std::string expected_name_;

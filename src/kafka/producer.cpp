@@ -67,7 +67,10 @@ class Sending {
   }
 
   /// Before another round: what failed now may go well in a moment, but not at once.
-  void rest() const {
+  void prepare(ProducerClient& client) {
+    for (const std::string_view topic : missing_) client.refresh(topic, deadline_ - slack_);
+    asked_ = asked_ || !missing_.empty();
+    missing_.clear();
     if (pause_) std::this_thread::sleep_until(std::min(deadline_, steady_clock::now() + kPause));
   }
 
@@ -99,7 +102,8 @@ class Sending {
     return error;
   }
 
-  [[nodiscard]] const ProduceSlot& slot(std::size_t i) const noexcept { return call_->slots()[i]; }
+  /// Of one without an error.
+  [[nodiscard]] std::int64_t offset_of_record(std::size_t i) const noexcept { return call_->slots()[i].offset; }
 
  private:
   static bool is_waiting_over(rd_kafka_resp_err_t code) noexcept {
@@ -142,7 +146,14 @@ class Sending {
       todo_.push_back(i);
       return;
     }
-    if (!is_transient(slot.code) || is_missing_topic(slot.code)) return;
+    if (is_missing_topic(slot.code)) {
+      // What librdkafka remembers of a topic may be older than the topic: once more, after asking.
+      if (asked_) return;
+      if (std::ranges::find(missing_, records_[i].topic) == missing_.end()) missing_.push_back(records_[i].topic);
+      todo_.push_back(i);
+      return;
+    }
+    if (!is_transient(slot.code)) return;
     // Not again at the last moment: what is certain now might be uncertain then.
     if (steady_clock::now() + least_round_ > deadline_) return;
     pause_ = pause_ || slot.code != RD_KAFKA_RESP_ERR__FATAL;
@@ -158,6 +169,8 @@ class Sending {
   ProduceCall::Ptr call_;
   std::vector<std::uint32_t> todo_;
   int alone_ = 0;
+  std::vector<std::string_view> missing_;  // topics to ask for
+  bool asked_ = false;
   bool too_large_ = false;
   bool pause_ = false;
 };
@@ -200,14 +213,14 @@ std::size_t Producer::produce(std::span<const Record> records, SteadyTime deadli
       if (!next) break;
       client = std::move(*next);
     } else {
-      sending.rest();
+      sending.prepare(*client);
     }
   }
   std::size_t failed = 0;
   for (std::size_t i = 0; i < records.size(); ++i) {
-    out[i] = {.error = sending.error_of_record(i, *client),
-              .offset = sending.slot(i).offset,
-              .partition = records[i].partition};
+    out[i] = {.error = sending.error_of_record(i, *client), .partition = records[i].partition};
+    // The report of one that failed may arrive at this moment.
+    if (!out[i].error) out[i].offset = sending.offset_of_record(i);
     failed += out[i].error ? 1 : 0;
   }
   return failed;

@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include "kafka/producer_client.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <utility>
@@ -14,6 +15,8 @@ namespace {
 constexpr std::size_t kKeepFrom = 1'024;
 /// How long the poller sleeps at most.
 constexpr int kPollMs = 10'000;
+/// For the answer about a topic.
+constexpr std::int64_t kLongestRefreshMs = 2'000;
 /// For what a dying producer still has to report.
 constexpr auto kLastReports = std::chrono::seconds(2);
 
@@ -90,6 +93,15 @@ rd_kafka_topic_t* ProducerClient::topic(std::string_view name) {
   return topics_.emplace(std::move(key), std::move(made)).first->second.get();
 }
 
+void ProducerClient::refresh(std::string_view topic_name, SteadyTime deadline) {
+  rd_kafka_topic_t* const which = topic(topic_name);
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+  if (which == nullptr || left <= 0) return;
+  const rd_kafka_metadata_t* raw = nullptr;
+  rd_kafka_metadata(client_.get(), 0, which, &raw, static_cast<int>(std::min<std::int64_t>(left, kLongestRefreshMs)));
+  const MetadataPtr found(raw);
+}
+
 rd_kafka_resp_err_t ProducerClient::send(const Record& record, ProduceSlot& slot) {
   rd_kafka_topic_t* const to = topic(record.topic);
   if (to == nullptr) return rd_kafka_last_error();
@@ -122,9 +134,9 @@ rd_kafka_resp_err_t ProducerClient::send(const Record& record, ProduceSlot& slot
   HeadersPtr headers;
   if (!record.headers.empty()) {
     headers.reset(rd_kafka_headers_new(record.headers.size()));
-    for (const auto& [name, text] : record.headers) {
-      rd_kafka_header_add(headers.get(), name.data(), static_cast<ssize_t>(name.size()), text.data(),
-                          static_cast<ssize_t>(text.size()));
+    for (const auto& [name, text] : record.headers) {  // a null value is another thing than an empty one here, too
+      rd_kafka_header_add(headers.get(), name.data(), static_cast<ssize_t>(name.size()),
+                          text.data() != nullptr ? text.data() : "", static_cast<ssize_t>(text.size()));
     }
     add(RD_KAFKA_VTYPE_HEADERS).headers = headers.get();
   }

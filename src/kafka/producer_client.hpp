@@ -46,6 +46,9 @@ class ProducerClient final : public ClientEvents {
 
   /// Hands a record to librdkafka; on success its report will come to `slot`.
   rd_kafka_resp_err_t send(const Record& record, ProduceSlot& slot);
+  /// Asks the cluster for a topic anew: librdkafka goes on refusing for a while what was missing once. Bounded by
+  /// `deadline`; should it fail, librdkafka will ask in its own time.
+  void refresh(std::string_view topic, SteadyTime deadline);
   /// The calls under way, for `withdraw`.
   [[nodiscard]] SendWatch& watch() noexcept { return watch_; }
   /// Takes back what no broker was sent yet, of all callers: reports of RD_KAFKA_RESP_ERR__PURGE_QUEUE will come. Does

@@ -26,7 +26,7 @@ std::string text_of(const Produced& produced) { return produced.error ? produced
 TEST(Producer, EveryPartOfARecordArrives) {
   const std::string topic = new_topic(2);
   const auto producer = producer_for(shared_config());
-  const RecordHeader headers[] = {{"id", "1"}, {"empty", ""}, {"id", "2"}};
+  const RecordHeader headers[] = {{"id", "1"}, {"empty", {}}, {"id", "2"}};
   const Produced done = produce(*producer, {.topic = topic,
                                             .partition = 1,
                                             .key = std::string_view("k\0y", 3),
@@ -177,7 +177,7 @@ TEST(Producer, ATopicThatWasDeletedAndMadeAgain) {
   admin.delete_topic(topic);
   EXPECT_TRUE(produce(*producer, {.topic = topic}).error);
   admin.create_topic(topic);
-  EXPECT_TRUE(eventually([&] { return !produce(*producer, {.topic = topic}).error; }));
+  EXPECT_EQ(text_of(produce(*producer, {.topic = topic})), "");  // though librdkafka remembers that it is missing
 }
 
 TEST(Producer, ARecordThatIsTooLargeForTheTopic) {
