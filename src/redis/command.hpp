@@ -26,6 +26,12 @@ class Arguments {
     const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
     return add(std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
   }
+  /// All of another.
+  Arguments& append(const Arguments& more) {
+    bytes_.append(more.bytes_);
+    count_ += more.count_;
+    return *this;
+  }
   [[nodiscard]] std::string_view bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
 
@@ -68,6 +74,13 @@ class Pipeline : private Arguments {
   Pipeline& add(std::initializer_list<std::string_view> arguments) {
     begin(arguments.size());
     for (const std::string_view argument : arguments) arg(argument);
+    return *this;
+  }
+
+  /// All commands of another.
+  Pipeline& append(const Pipeline& more) {
+    bytes_.append(more.bytes_);
+    commands_ += more.commands_;
     return *this;
   }
 

@@ -19,11 +19,16 @@ class Script {
   Result<Reply> run(Route& route, std::span<const std::string> keys, const Arguments& arguments, SteadyTime deadline,
                     Repeat repeat) const;
 
+  /// The command that runs it by its hash, for a pipeline: a server that does not know it answers NOSCRIPT.
+  [[nodiscard]] Pipeline command(std::span<const std::string> keys, const Arguments& arguments) const {
+    return command("EVALSHA", hash_, keys, arguments);
+  }
+
   [[nodiscard]] const std::string& hash() const noexcept { return hash_; }
 
  private:
-  Result<Reply> evaluate(Route& route, std::string_view how, std::string_view what, std::span<const std::string> keys,
-                         const Arguments& arguments, SteadyTime deadline, Repeat repeat) const;
+  [[nodiscard]] static Pipeline command(std::string_view how, std::string_view what, std::span<const std::string> keys,
+                                        const Arguments& arguments);
 
   std::string name_;
   std::string text_;

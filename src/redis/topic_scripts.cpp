@@ -88,6 +88,33 @@ return result
   return script;
 }
 
+const Script& publish_one_script() {
+  static const Script script("publish one", R"lua(
+local call, registry, most = redis.call, KEYS[1], tonumber(ARGV[1])
+local names, streams, count = {}, {}, 0
+local listed = call('HGETALL', registry)
+for i = 1, #listed, 2 do
+  local name = listed[i]
+  if string.byte(name) ~= 35 and tonumber(listed[i + 1]) > 0 then
+    count = count + 1
+    names[count], streams[count] = name, registry .. ':' .. name
+  end
+end
+if count == 0 then count, names[1], streams[1] = 1, '', registry .. '::backlog' end
+if count > tonumber(ARGV[2]) then return 0 end
+for i = 1, count do
+  local stream = streams[i]
+  if call('XLEN', stream) + call('ZCARD', stream .. ':delayed') >= most then return 0 end
+end
+for i = 1, count do
+  call('XADD', streams[i], '*', 'id', ARGV[5], 'body', ARGV[6], 'timestamp', ARGV[7], 'channel', names[i],
+       'expires_at', ARGV[8], 'attempts', '0', unpack(ARGV, 9))
+end
+return 1
+)lua");
+  return script;
+}
+
 const Script& open_channel_script() {
   static const Script script("open channel", R"lua(
 local registry, stream, backlog = KEYS[1], KEYS[2], KEYS[3]

@@ -21,6 +21,11 @@ namespace lrpc::queue::redis {
 /// that channel is full, {-1, channels} = the batch is too large for so many channels.
 [[nodiscard]] const Script& publish_script();
 
+/// The quick form of it for the most frequent case, one message without delay. KEYS: registry. ARGV: the most messages
+/// of a channel, the most channels that the message is not too large for; then of the message as above.
+/// Returns 1; 0 = nothing was stored, publish_script tells why or finds a way.
+[[nodiscard]] const Script& publish_one_script();
+
 /// Opens a channel. KEYS: registry, stream, backlog. ARGV: channel, group, how; for "rebuild" also the birth of the
 /// registry and the incarnation that the caller knows. How: "existing" = only if it is there, "create", "rebuild" =
 /// make it again unless somebody deleted it. Returns {incarnation, birth of the registry}; 0 = there is none; -1 = call
