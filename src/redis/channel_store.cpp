@@ -139,6 +139,7 @@ Result<Look> ChannelStore::look(const Incarnation& known, std::size_t most, Dura
 Arguments ChannelStore::ack_arguments(std::span<const Handle> handles) const {
   const auto [first, last] = std::ranges::minmax(handles, {}, &Handle::entry_id);
   Arguments arguments;
+  arguments.reserve(group_.size() + consumer_.size() + 32 * (handles.size() + 6));
   arguments.add(group_).add(consumer_).add(first.entry_id.text()).add(last.entry_id.text());
   arguments.add(last.entry_id.next().text()).add(static_cast<std::int64_t>(handles.size()));
   for (const Handle& handle : handles) arguments.add(handle.entry_id.text());

@@ -21,14 +21,13 @@ namespace lrpc::queue::redis {
 struct Parcel {
   Arguments messages{};
   std::size_t count = 0;
-  std::size_t bytes = 0;  ///< Of their bodies.
-  bool delayed = false;   ///< At least one.
+  std::size_t bytes = 0;       ///< Of their bodies.
+  std::size_t plain_from = 0;  ///< Where the first message's id begins in the bytes; 0 = it is delayed.
 
   Parcel& append(const Parcel& more) {
     messages.append(more.messages);
     count += more.count;
     bytes += more.bytes;
-    delayed = delayed || more.delayed;
     return *this;
   }
 };

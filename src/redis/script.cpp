@@ -40,6 +40,7 @@ Result<Reply> Script::run(Route& route, std::span<const std::string> keys, const
 Pipeline Script::command(std::string_view how, std::string_view what, std::span<const std::string> keys,
                          const Arguments& arguments) {
   Pipeline command;
+  command.reserve(what.size() + arguments.bytes().size() + 64 * (1 + keys.size()));
   command.begin(3 + keys.size() + arguments.count()).arg(how).arg(what).arg(static_cast<std::int64_t>(keys.size()));
   for (const std::string& key : keys) command.arg(key);
   command.args(arguments);

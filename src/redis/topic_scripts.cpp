@@ -90,25 +90,23 @@ return result
 
 const Script& publish_one_script() {
   static const Script script("publish one", R"lua(
-local call, registry, most = redis.call, KEYS[1], tonumber(ARGV[1])
-local names, streams, count = {}, {}, 0
-local listed = call('HGETALL', registry)
+local call, byte, registry, message = redis.call, string.byte, KEYS[1], ARGV
+local most = tonumber(message[1])
+local listed, count = call('HGETALL', registry), 0
 for i = 1, #listed, 2 do
   local name = listed[i]
-  if string.byte(name) ~= 35 and tonumber(listed[i + 1]) > 0 then
-    count = count + 1
-    names[count], streams[count] = name, registry .. ':' .. name
+  -- Neither '#...' nor deleted, which has a '-'. Names and streams take the places of what has been read.
+  if byte(name) ~= 35 and byte(listed[i + 1]) ~= 45 then
+    local stream = registry .. ':' .. name
+    if call('XLEN', stream) + call('ZCARD', stream .. ':delayed') >= most then return 0 end
+    count = count + 2
+    listed[count - 1], listed[count] = name, stream
   end
 end
-if count == 0 then count, names[1], streams[1] = 1, '', registry .. '::backlog' end
-if count > tonumber(ARGV[2]) then return 0 end
-for i = 1, count do
-  local stream = streams[i]
-  if call('XLEN', stream) + call('ZCARD', stream .. ':delayed') >= most then return 0 end
-end
-for i = 1, count do
-  call('XADD', streams[i], '*', 'id', ARGV[5], 'body', ARGV[6], 'timestamp', ARGV[7], 'channel', names[i],
-       'expires_at', ARGV[8], 'attempts', '0', unpack(ARGV, 9))
+if count == 0 or count > 2000 then return 0 end
+for i = 1, count, 2 do
+  call('XADD', listed[i + 1], '*', 'id', message[2], 'body', message[3], 'timestamp', message[4],
+       'channel', listed[i], 'expires_at', message[5], 'attempts', '0', unpack(message, 6))
 end
 return 1
 )lua");

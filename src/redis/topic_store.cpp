@@ -12,6 +12,11 @@
 namespace lrpc::queue::redis {
 namespace {
 
+/// What a message without further fields is beside its body.
+constexpr std::size_t kUsualHead = 128;
+/// Of a message that publish_one_script takes: for so many channels as that allows it is within TopicStore::kMostBytes.
+constexpr std::size_t kMostQuickBytes = TopicStore::kMostBytes / 1024;
+
 std::string_view text_of(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 }  // namespace
@@ -28,12 +33,13 @@ Result<Dropped> TopicStore::publish(std::span<const Outgoing> batch, const Topic
   Parcel parcel{.count = batch.size()};
   for (const Outgoing& out : batch) parcel.bytes += out.message->encoded_body().size();
   if (parcel.count > kMostEntries || parcel.bytes > kMostBytes) return too_large(parcel, 1);
+  parcel.messages.reserve(parcel.bytes + kUsualHead * parcel.count);
   for (const Outgoing& out : batch) {
     const Envelope& m = *out.message;
     Result<std::vector<std::string>> further = further_fields(out);
     if (!further) return std::unexpected(std::move(further.error()));
-    parcel.delayed = parcel.delayed || out.delay.count() > 0;
     parcel.messages.add(out.delay.count()).add(static_cast<std::int64_t>(further->size() / 2));
+    if (out.delay.count() == 0 && parcel.plain_from == 0) parcel.plain_from = parcel.messages.bytes().size();
     parcel.messages.add(m.id()).add(text_of(m.encoded_body())).add(m.timestamp()).add(m.expires_at());
     for (const std::string& field : *further) parcel.messages.add(field);
   }
@@ -43,16 +49,16 @@ Result<Dropped> TopicStore::publish(std::span<const Outgoing> batch, const Topic
 
 Result<Dropped> TopicStore::send(const Parcel& parcel, const TopicPolicy& policy, SteadyTime deadline) const {
   const std::array keys{keys_.registry()};
-  if (parcel.count == 1 && !parcel.delayed) {
+  if (parcel.count == 1 && parcel.plain_from != 0 && parcel.bytes <= kMostQuickBytes) {
     Arguments arguments;
-    arguments.add(policy.max_msg_size);
-    arguments.add(static_cast<std::int64_t>(kMostBytes / std::max(parcel.bytes, kMostBytes / kMostEntries)));
-    arguments.append(parcel.messages);
+    arguments.reserve(parcel.messages.bytes().size() + 32);
+    arguments.add(policy.max_msg_size).append(parcel.messages, parcel.plain_from, 2);
     auto reply = publish_one_script().run(*route_, keys, arguments, deadline, Repeat::no);
     if (!reply) return std::unexpected(std::move(reply.error()));
     if (reply->number() == 1) return Dropped();
   }
   Arguments arguments;
+  arguments.reserve(parcel.messages.bytes().size() + topic_.size() + 128);
   arguments.add(topic_).add(policy.max_msg_size).add(to_string(policy.overflow));
   arguments.add(static_cast<std::int64_t>(parcel.count)).add(static_cast<std::int64_t>(parcel.bytes));
   arguments.add(static_cast<std::int64_t>(kMostEntries)).add(static_cast<std::int64_t>(kMostBytes));
