@@ -34,10 +34,10 @@ class Arguments {
     const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
     return add(std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())));
   }
-  /// Those of another, without the first ones, which are so many bytes.
-  Arguments& append(const Arguments& more, std::size_t bytes_of_first = 0, std::size_t first = 0) {
-    bytes_.append(more.bytes_, bytes_of_first);
-    count_ += more.count_ - first;
+  /// Those of another.
+  Arguments& append(const Arguments& more) {
+    bytes_.append(more.bytes_);
+    count_ += more.count_;
     return *this;
   }
   /// Makes room for so many bytes more.

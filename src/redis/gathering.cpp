@@ -73,15 +73,15 @@ Result<Dropped> Gathering::wait(Waiting& me, const Send& send) {
 
 // Sends its own with what waits; its place among those under way goes to the next who waits.
 Result<Dropped> Gathering::lead(const Parcel& own, SteadyTime deadline, const Send& send) {
-  Parcel all;
+  Parcel all{.plain = own.plain};
   std::vector<Waiting*> group;
-  take_along(all, group, deadline);
+  take_along(own, all, group, deadline);
   if (group.empty()) {
     Result<Dropped> result = send(own, deadline);
     pass_on();
     return result;
   }
-  Result<Dropped> result = send(all.append(own), deadline);
+  Result<Dropped> result = send(all, deadline);
   pass_on();
   const bool alone = !result && others_fault(result.error());
   {
@@ -101,12 +101,13 @@ Result<Dropped> Gathering::lead(const Parcel& own, SteadyTime deadline, const Se
   return alone ? send(own, deadline) : std::move(result);
 }
 
-void Gathering::take_along(Parcel& all, std::vector<Waiting*>& group, SteadyTime deadline) {
+void Gathering::take_along(const Parcel& own, Parcel& all, std::vector<Waiting*>& group, SteadyTime deadline) {
   const std::lock_guard lock(mutex_);
   if (waiting_.empty()) return;
   const SteadyTime now = std::chrono::steady_clock::now();
+  all.append(own);
   const auto goes_along = [&](const Waiting& one) {
-    return one.deadline > now && one.deadline - kMoreTime <= deadline &&
+    return one.deadline > now && one.deadline - kMoreTime <= deadline && one.parcel->plain == own.plain &&
            all.count + one.parcel->count <= kMostMessages && all.bytes + one.parcel->bytes <= kMostBytes;
   };
   std::erase_if(waiting_, [&](Waiting* one) {

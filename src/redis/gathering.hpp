@@ -21,9 +21,10 @@ namespace lrpc::queue::redis {
 struct Parcel {
   Arguments messages{};
   std::size_t count = 0;
-  std::size_t bytes = 0;       ///< Of their bodies.
-  std::size_t plain_from = 0;  ///< Where the first message's id begins in the bytes; 0 = it is delayed.
+  std::size_t bytes = 0;  ///< Of their bodies.
+  bool plain = true;      ///< None is delayed or has further fields: in the short form.
 
+  /// Those of another of the same form.
   Parcel& append(const Parcel& more) {
     messages.append(more.messages);
     count += more.count;
@@ -36,7 +37,7 @@ struct Parcel {
 using Dropped = std::map<std::string, std::int64_t, std::less<>>;
 
 /// Gathers the publishes of many callers. A few are under way at a time; who comes meanwhile waits, and the next that
-/// goes takes all who wait along, in one step on the server. A lone caller never waits. Thread-safe; owns no thread.
+/// goes takes those who wait along, in one step on the server. A lone caller never waits. Thread-safe; owns no thread.
 ///
 /// A step stores all or nothing, so the publishes in it share its outcome, but for one that may be another's fault
 /// (no room, too large): then each goes alone.
@@ -53,7 +54,7 @@ class Gathering {
   struct Waiting;
   Result<Dropped> wait(Waiting& me, const Send& send);
   Result<Dropped> lead(const Parcel& own, SteadyTime deadline, const Send& send);
-  void take_along(Parcel& all, std::vector<Waiting*>& group, SteadyTime deadline);
+  void take_along(const Parcel& own, Parcel& all, std::vector<Waiting*>& group, SteadyTime deadline);
   void pass_on();
 
   detail::Mutex mutex_;  // guards all below; not held while sending

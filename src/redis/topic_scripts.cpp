@@ -54,8 +54,20 @@ for _, drop in ipairs(drops) do
   result[#result + 1] = drop[1][1]
 end
 
+if ARGV[8] == '1' then
+  local argv = ARGV
+  for _, target in ipairs(targets) do
+    local channel, stream = target[1], target[2]
+    for at = 9, #argv, 4 do
+      call('XADD', stream, '*', 'id', argv[at], 'body', argv[at + 1], 'timestamp', argv[at + 2], 'channel', channel,
+           'expires_at', argv[at + 3], 'attempts', '0')
+    end
+  end
+  return result
+end
+
 local now = nil
-local at = 8
+local at = 9
 for _ = 1, count do
   local delay, further = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   local entry = {'', '*', 'id', ARGV[at + 2], 'body', ARGV[at + 3], 'timestamp', ARGV[at + 4], 'channel', '',
@@ -106,7 +118,7 @@ end
 if count == 0 or count > 2000 then return 0 end
 for i = 1, count, 2 do
   call('XADD', listed[i + 1], '*', 'id', message[2], 'body', message[3], 'timestamp', message[4],
-       'channel', listed[i], 'expires_at', message[5], 'attempts', '0', unpack(message, 6))
+       'channel', listed[i], 'expires_at', message[5], 'attempts', '0')
 end
 return 1
 )lua");

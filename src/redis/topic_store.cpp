@@ -17,6 +17,10 @@ constexpr std::size_t kUsualHead = 128;
 /// Of a message that publish_one_script takes: for so many channels as that allows it is within TopicStore::kMostBytes.
 constexpr std::size_t kMostQuickBytes = TopicStore::kMostBytes / 1024;
 
+bool is_plain(const Outgoing& out) {
+  return out.delay.count() == 0 && out.message->key().empty() && out.message->headers().empty();
+}
+
 std::string_view text_of(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 }  // namespace
@@ -34,14 +38,18 @@ Result<Dropped> TopicStore::publish(std::span<const Outgoing> batch, const Topic
   for (const Outgoing& out : batch) parcel.bytes += out.message->encoded_body().size();
   if (parcel.count > kMostEntries || parcel.bytes > kMostBytes) return too_large(parcel, 1);
   parcel.messages.reserve(parcel.bytes + kUsualHead * parcel.count);
+  parcel.plain = std::ranges::all_of(batch, is_plain);
   for (const Outgoing& out : batch) {
     const Envelope& m = *out.message;
-    Result<std::vector<std::string>> further = further_fields(out);
-    if (!further) return std::unexpected(std::move(further.error()));
-    parcel.messages.add(out.delay.count()).add(static_cast<std::int64_t>(further->size() / 2));
-    if (out.delay.count() == 0 && parcel.plain_from == 0) parcel.plain_from = parcel.messages.bytes().size();
+    std::vector<std::string> further;
+    if (!parcel.plain) {
+      Result<std::vector<std::string>> fields = further_fields(out);
+      if (!fields) return std::unexpected(std::move(fields.error()));
+      further = std::move(*fields);
+      parcel.messages.add(out.delay.count()).add(static_cast<std::int64_t>(further.size() / 2));
+    }
     parcel.messages.add(m.id()).add(text_of(m.encoded_body())).add(m.timestamp()).add(m.expires_at());
-    for (const std::string& field : *further) parcel.messages.add(field);
+    for (const std::string& field : further) parcel.messages.add(field);
   }
   return gathering_.publish(parcel, deadline,
                             [this, &policy](const Parcel& all, SteadyTime until) { return send(all, policy, until); });
@@ -49,10 +57,10 @@ Result<Dropped> TopicStore::publish(std::span<const Outgoing> batch, const Topic
 
 Result<Dropped> TopicStore::send(const Parcel& parcel, const TopicPolicy& policy, SteadyTime deadline) const {
   const std::array keys{keys_.registry()};
-  if (parcel.count == 1 && parcel.plain_from != 0 && parcel.bytes <= kMostQuickBytes) {
+  if (parcel.count == 1 && parcel.plain && parcel.bytes <= kMostQuickBytes) {
     Arguments arguments;
     arguments.reserve(parcel.messages.bytes().size() + 32);
-    arguments.add(policy.max_msg_size).append(parcel.messages, parcel.plain_from, 2);
+    arguments.add(policy.max_msg_size).append(parcel.messages);
     auto reply = publish_one_script().run(*route_, keys, arguments, deadline, Repeat::no);
     if (!reply) return std::unexpected(std::move(reply.error()));
     if (reply->number() == 1) return Dropped();
@@ -62,7 +70,7 @@ Result<Dropped> TopicStore::send(const Parcel& parcel, const TopicPolicy& policy
   arguments.add(topic_).add(policy.max_msg_size).add(to_string(policy.overflow));
   arguments.add(static_cast<std::int64_t>(parcel.count)).add(static_cast<std::int64_t>(parcel.bytes));
   arguments.add(static_cast<std::int64_t>(kMostEntries)).add(static_cast<std::int64_t>(kMostBytes));
-  arguments.append(parcel.messages);
+  arguments.add(parcel.plain ? "1" : "0").append(parcel.messages);
   auto reply = publish_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
   const auto verdict = reply->size() > 0 ? (*reply)[0].number() : std::nullopt;
