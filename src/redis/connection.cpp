@@ -72,7 +72,7 @@ Result<std::vector<Reply>> Connection::call(const Pipeline& commands, SteadyTime
   }
   if (places_.empty()) heard_ = now;
   enqueue(lock, mine, commands);
-  while (!mine.done() && std::chrono::steady_clock::now() < deadline) {
+  for (bool first = true; !mine.done() && (first || std::chrono::steady_clock::now() < deadline); first = false) {
     if (!reading_) {
       receive(lock, deadline, /*patient=*/false, -1);
     } else if (deadline == SteadyTime::max()) {

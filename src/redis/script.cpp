@@ -26,10 +26,10 @@ std::string sha1_of(std::string_view text) {
 Script::Script(std::string_view name, std::string_view text) : name_(name), text_(text), hash_(sha1_of(text)) {}
 
 Result<Reply> Script::run(Route& route, std::span<const std::string> keys, const Arguments& arguments,
-                          SteadyTime deadline, Repeat repeat) const {
-  auto replies = route.call(command(keys, arguments), deadline, repeat);
+                          SteadyTime deadline, Repeat repeat, const Arguments& more) const {
+  auto replies = route.call(command(keys, arguments, more), deadline, repeat);
   if (replies && replies->front().is_error() && replies->front().text().starts_with("NOSCRIPT")) {
-    replies = route.call(command("EVAL", text_, keys, arguments), deadline, repeat);
+    replies = route.call(command("EVAL", text_, keys, arguments, more), deadline, repeat);
   }
   if (!replies) return std::unexpected(std::move(replies.error()));
   Reply& reply = replies->front();
@@ -38,12 +38,13 @@ Result<Reply> Script::run(Route& route, std::span<const std::string> keys, const
 }
 
 Pipeline Script::command(std::string_view how, std::string_view what, std::span<const std::string> keys,
-                         const Arguments& arguments) {
+                         const Arguments& arguments, const Arguments& more) {
   Pipeline command;
-  command.reserve(what.size() + arguments.bytes().size() + 64 * (1 + keys.size()));
-  command.begin(3 + keys.size() + arguments.count()).arg(how).arg(what).arg(static_cast<std::int64_t>(keys.size()));
+  command.reserve(what.size() + arguments.bytes().size() + more.bytes().size() + 64 * (1 + keys.size()));
+  command.begin(3 + keys.size() + arguments.count() + more.count()).arg(how).arg(what);
+  command.arg(static_cast<std::int64_t>(keys.size()));
   for (const std::string& key : keys) command.arg(key);
-  command.args(arguments);
+  command.args(arguments).args(more);
   return command;
 }
 

@@ -59,19 +59,17 @@ Result<Dropped> TopicStore::send(const Parcel& parcel, const TopicPolicy& policy
   const std::array keys{keys_.registry()};
   if (parcel.count == 1 && parcel.plain && parcel.bytes <= kMostQuickBytes) {
     Arguments arguments;
-    arguments.reserve(parcel.messages.bytes().size() + 32);
-    arguments.add(policy.max_msg_size).append(parcel.messages);
-    auto reply = publish_one_script().run(*route_, keys, arguments, deadline, Repeat::no);
+    arguments.add(policy.max_msg_size);
+    auto reply = publish_one_script().run(*route_, keys, arguments, deadline, Repeat::no, parcel.messages);
     if (!reply) return std::unexpected(std::move(reply.error()));
     if (reply->number() == 1) return Dropped();
   }
   Arguments arguments;
-  arguments.reserve(parcel.messages.bytes().size() + topic_.size() + 128);
   arguments.add(topic_).add(policy.max_msg_size).add(to_string(policy.overflow));
   arguments.add(static_cast<std::int64_t>(parcel.count)).add(static_cast<std::int64_t>(parcel.bytes));
   arguments.add(static_cast<std::int64_t>(kMostEntries)).add(static_cast<std::int64_t>(kMostBytes));
-  arguments.add(parcel.plain ? "1" : "0").append(parcel.messages);
-  auto reply = publish_script().run(*route_, keys, arguments, deadline, Repeat::no);
+  arguments.add(parcel.plain ? "1" : "0");
+  auto reply = publish_script().run(*route_, keys, arguments, deadline, Repeat::no, parcel.messages);
   if (!reply) return std::unexpected(std::move(reply.error()));
   const auto verdict = reply->size() > 0 ? (*reply)[0].number() : std::nullopt;
   if (verdict == 0 && reply->size() == 3) {
