@@ -181,7 +181,7 @@ Result<std::size_t> RedisChannel::look(std::span<Delivery> out, bool renewed) {
   }
   const std::size_t held = ended.size();
   while (!lost_.empty() && ended.size() < out.size()) {
-    ended.push_back(std::move(lost_.back()));
+    ended.push_back(lost_.back());
     lost_.pop_back();
   }
   auto found = store()->look(known, out.size(), lease(), cursor_, upkeep, ended, deadline());
@@ -260,11 +260,10 @@ Result<void> RedisChannel::find_lost() {
     return std::unexpected(std::move(pending.error()));
   }
   lost_.clear();
-  for (Handle& handle : *pending) {
-    const std::int64_t deliveries = handle.deliveries;
+  for (const Handle& handle : *pending) {
     // What we hold goes on under the server's count; what had ended here was handed out again, to nobody.
     if (held_.goes_on(handle, now())) continue;
-    lost_.push_back({.handle = std::move(handle), .next = deliveries});
+    lost_.push_back({.handle = handle, .next = handle.deliveries});
   }
   if (!lost_.empty()) look_ = true;
   return {};

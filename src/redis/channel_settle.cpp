@@ -231,8 +231,8 @@ void RedisChannel::tick() {
     const std::lock_guard lock(mutex_);
     if (now() - kept_alive_at_ < lease().count() / 4) return;
     kept_alive_at_ = now();
-    for (Handle& handle : held_.long_leases(now())) {
-      outcomes.push_back({.handle = std::move(handle), .action = Outcome::Action::touch});
+    for (const Handle& handle : held_.long_leases(now())) {
+      outcomes.push_back({.handle = handle, .action = Outcome::Action::touch});
     }
     if (outcomes.empty()) long_leases_ = false;
   }
