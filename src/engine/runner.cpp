@@ -121,9 +121,7 @@ void Runner::work(Workers::iterator me) {
   for (;;) {
     const bool may_run = active_ < max_in_flight_ && !core_->paused.load(std::memory_order_acquire);
     const bool has_work = !stopping_ && !ready_.empty() && may_run;
-    if (!has_work && settle_.deferred()) {
-      // One carries the acks, another fetches meanwhile.
-      if (can_fetch()) ensure_helper();
+    if (!has_work && settle_.deferred() && !can_fetch()) {
       lock.unlock();
       settle_.flush();
       lock.lock();

@@ -28,13 +28,20 @@ void Runner::fetch(std::unique_lock<std::mutex>& lock) {
   fetching_ = true;
   buffer_.resize(std::min(capacity(), kMaxFetch));
   lock.unlock();
-  Result<std::size_t> got = core_->backend->receive(buffer_, {.now = core_->context->clock->coarse(),
-                                                              .deadline = SteadyTime::max(),
-                                                              .stop = fetch_stop_.get_token(),
-                                                              .renewed = true});
+  Result<std::size_t> got = 0;
+  if (settle_.deferred()) {
+    // What was noted goes to the back end before anybody waits; what is ready there comes back with it.
+    got = settle_.flush(buffer_);
+  } else {
+    got = core_->backend->receive(buffer_, {.now = core_->context->clock->coarse(),
+                                            .deadline = SteadyTime::max(),
+                                            .stop = fetch_stop_.get_token(),
+                                            .renewed = true});
+  }
   const Instant now = core_->context->clock->coarse();
   const std::size_t kept = got ? core_->admit(std::span(buffer_).first(*got), now) : 0;
   lock.lock();
+  if (settle_.retries()) wake_timekeeper();
   if (!got) {
     fetching_ = false;
     fetch_failed(lock, std::move(got.error()));

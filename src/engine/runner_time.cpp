@@ -121,7 +121,8 @@ void Runner::renew_leases(std::unique_lock<std::mutex>& lock, Instant now) {
     for (const Item& item : line.waiting) tags.push_back(item.delivery.tag);
   }
   if (tags.empty()) {
-    renew_at_tick_ = 0;
+    // Looked at once more when the time has come, so that a message now and then does not wake this thread each time.
+    if (now.tick_ms >= renew_at_tick_) renew_at_tick_ = 0;
     return;
   }
   const Duration lease = core_->policy().ack_timeout;

@@ -12,7 +12,8 @@ constexpr std::size_t kMostDeferred = 64;
 }
 
 void SettleQueue::ack(const DeliveryTag& tag, bool may_wait) {
-  if (!core_->context->capabilities.batch_acks && send_acks({&tag, 1})) return;
+  std::size_t none = 0;
+  if (!core_->context->capabilities.batch_acks && send_acks({&tag, 1}, {}, none)) return;
   {
     const std::lock_guard lock(mutex_);
     acks_.push_back(tag);
@@ -61,19 +62,20 @@ std::vector<DeliveryTag> SettleQueue::pending() const {
   return tags;
 }
 
-void SettleQueue::flush() {
+std::size_t SettleQueue::flush(std::span<Delivery> out) {
   std::unique_lock lock(mutex_);
   deferred_.store(false, std::memory_order_release);  // who is sending looks again before ending
-  if (flushing_ || retry_at_ != SteadyTime::max()) return;
+  if (flushing_ || retry_at_ != SteadyTime::max()) return 0;
   flushing_ = true;
   bool sent = true;
+  std::size_t received = 0;
   while (sent && (!acks_.empty() || !settlements_.empty())) {
     std::vector<DeliveryTag> acks = std::exchange(acks_, {});
     std::vector<Settlement> settlements = std::exchange(settlements_, {});
     on_the_way_ = acks;
     for (const Settlement& s : settlements) on_the_way_.push_back(s.tag);
     lock.unlock();
-    const bool acked = acks.empty() || send_acks(acks);
+    const bool acked = acks.empty() || send_acks(acks, std::exchange(out, {}), received);
     const bool settled = settlements.empty() || send(settlements);
     lock.lock();
     on_the_way_.clear();
@@ -95,6 +97,7 @@ void SettleQueue::flush() {
   }
   flushing_ = false;
   sent_.notify_all();
+  return received;
 }
 
 void SettleQueue::flush_all() {
@@ -113,7 +116,7 @@ bool SettleQueue::failed(Error error, std::string_view doing) {
   return !transient;
 }
 
-bool SettleQueue::send_acks(std::span<const DeliveryTag> tags) {
+bool SettleQueue::send_acks(std::span<const DeliveryTag> tags, std::span<Delivery> out, std::size_t& received) {
   bool one = false;
   std::unique_ptr<bool[]> many;
   std::span<bool> done(&one, 1);
@@ -121,7 +124,9 @@ bool SettleQueue::send_acks(std::span<const DeliveryTag> tags) {
     many = std::make_unique<bool[]>(tags.size());
     done = {many.get(), tags.size()};
   }
-  if (auto result = core_->backend->ack(tags, done); !result) {
+  auto result =
+      out.empty() ? core_->backend->ack(tags, done) : core_->backend->ack_and_receive(tags, done, out, received);
+  if (!result) {
     return failed(std::move(result.error()), "acknowledging handled messages");
   }
   if (const auto n = std::ranges::count(done, true); n > 0) core_->count_acked(static_cast<std::size_t>(n));

@@ -35,13 +35,14 @@ class SettleQueue {
   [[nodiscard]] std::vector<DeliveryTag> pending() const;
   /// Whether acks were noted since the last flush, without a lock.
   [[nodiscard]] bool deferred() const noexcept { return deferred_.load(std::memory_order_acquire); }
-  /// Sends what has gathered, or leaves it to who is sending now.
-  void flush();
+  /// Sends what has gathered, or leaves it to who is sending now. Fills `out` from the front with what a back end hands
+  /// out in the same trip, and returns how many came: none does not say that there are none.
+  std::size_t flush(std::span<Delivery> out = {});
   /// As flush, and waits for who is sending now: when it returns all has arrived, or waits for `retry`.
   void flush_all();
 
  private:
-  bool send_acks(std::span<const DeliveryTag> tags);
+  bool send_acks(std::span<const DeliveryTag> tags, std::span<Delivery> out, std::size_t& received);
   bool send(std::span<Settlement> settlements);
   bool failed(Error error, std::string_view doing);
 

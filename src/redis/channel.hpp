@@ -21,6 +21,12 @@
 
 namespace lrpc::queue::redis {
 
+/// Of the line, not of the question: worth another try.
+[[nodiscard]] inline bool passes(const Error& error) {
+  return error.code == ErrorCode::unavailable || error.code == ErrorCode::outcome_unknown ||
+         error.code == ErrorCode::timeout;
+}
+
 /// The consuming side of a channel: one consumer of its group. Of the threads that receive one at a time asks the
 /// server, the others wait for their turn.
 /// Locks: `rebuild_mutex_`, then `mutex_`, which is not held while the server is asked.
@@ -43,6 +49,8 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   Result<std::size_t> receive(std::span<Delivery> out, const ReceiveOptions& options) override;
   void set_receiving(bool on) noexcept override;
   Result<void> ack(std::span<const DeliveryTag> tags, std::span<bool> done) override;
+  Result<void> ack_and_receive(std::span<const DeliveryTag> tags, std::span<bool> done, std::span<Delivery> out,
+                               std::size_t& received) override;
   Result<void> settle(std::span<Settlement> settlements) override;
   Result<void> touch(std::span<const DeliveryTag> tags, Duration time, std::span<bool> done) override;
   std::optional<DeliveryTag> find(std::string_view id) override;
@@ -90,6 +98,17 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   template <class F>
   auto guarded(F&& call) -> decltype(call());
   Result<void> carry_out(std::vector<Outcome>& outcomes);
+  struct Acking {
+    std::vector<Handle> handles{};
+    std::vector<std::size_t> places{};  // in the tags
+    std::unique_ptr<bool[]> acked{};
+    [[nodiscard]] std::span<bool> flags() const noexcept { return {acked.get(), handles.size()}; }
+  };
+  [[nodiscard]] Acking begin_ack(std::span<const DeliveryTag> tags) const;
+  Result<void> end_ack(const Acking& acking, Result<void> result, std::span<const DeliveryTag> tags,
+                       std::span<bool> done);
+  bool begin_reading();
+  void end_reading();
   Result<void> ack_some(std::span<const DeliveryTag> tags, std::span<bool> done);
   Result<void> touch_all(std::span<const DeliveryTag> tags, std::span<bool> done);
   void not_settled(DeliveryTag tag, const Error& error);
@@ -113,7 +132,8 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   std::atomic<bool> dead_{false};
   std::atomic<bool> look_{true};                        // there is something to look for
   std::atomic<std::int64_t> next_due_{Held::kForever};  // tick at which a delayed message is due
-  std::atomic<bool> maybe_lost_{false};                 // entries may have been handed out that did not arrive
+  std::atomic<std::int64_t> next_upkeep_{0};
+  std::atomic<bool> maybe_lost_{false};  // entries may have been handed out that did not arrive
   std::atomic<bool> long_leases_{false};
   std::atomic<std::int64_t> dropped_{0};
 
@@ -132,10 +152,22 @@ class RedisChannel final : public BackendChannel, public Ears, public std::enabl
   // Of who is asking.
   Reader reader_;
   std::string cursor_ = "0-0";
-  std::int64_t next_upkeep_ = 0;
   std::vector<Ended> lost_;
 
   std::shared_ptr<void> on_jump_;  // last: ends before what it wakes
 };
+
+/// A call that may come after an operator's DEL; then it is made again.
+template <class F>
+auto RedisChannel::guarded(F&& call) -> decltype(call()) {
+  const auto pass = gate_.enter();
+  if (!pass) return closed();
+  if (dead_) return deleted();
+  const std::uint64_t rebuilt = rebuilt_;
+  auto result = call();
+  if (result || !is_gone(result.error())) return result;
+  if (auto ok = rebuild(rebuilt); !ok) return std::unexpected(std::move(ok.error()));
+  return call();
+}
 
 }  // namespace lrpc::queue::redis

@@ -96,8 +96,8 @@ const Script& ack_script() {
   static const Script script("ack", R"lua(
 local call = redis.call
 local stream, group, consumer = KEYS[1], ARGV[1], ARGV[2]
-local count = tonumber(ARGV[5])
-local once = #ARGV == 5 + count
+local count = tonumber(ARGV[6])
+local once = #ARGV == 6 + count
 
 -- What lies between the first and the last of them is mostly just them, in this order.
 local most = 2 * count + 16
@@ -106,11 +106,17 @@ local all = once and #rows == count
 for n = 1, count do
   if not all then break end
   local row = rows[n]
-  all = row[1] == ARGV[5 + n] and row[4] == 1
+  all = row[1] == ARGV[6 + n] and row[4] == 1
 end
 if all then
-  call('XACK', stream, group, unpack(ARGV, 6, 5 + count))
-  call('XDEL', stream, unpack(ARGV, 6, 5 + count))
+  call('XACK', stream, group, unpack(ARGV, 7))
+  -- Where nothing older is pending for anybody they are the oldest entries, which go in one piece for less. What else
+  -- lies before them was acked by other programs.
+  if count >= 8 and #call('XPENDING', stream, group, '-', ARGV[4], 1) == 0 then
+    call('XTRIM', stream, 'MINID', ARGV[5])
+  else
+    call('XDEL', stream, unpack(ARGV, 7))
+  end
   return {}
 end
 
@@ -118,13 +124,13 @@ local held = {}
 for i = 1, #rows do held[rows[i][1]] = rows[i][4] end
 local ids, missing = {}, {}
 for n = 1, count do
-  local id = ARGV[5 + n]
+  local id = ARGV[6 + n]
   local deliveries = held[id]
   if not deliveries and #rows == most then
     local row = call('XPENDING', stream, group, id, id, 1, consumer)
     deliveries = row[1] and row[1][4]
   end
-  if deliveries == (once and 1 or tonumber(ARGV[5 + count + n])) then
+  if deliveries == (once and 1 or tonumber(ARGV[6 + count + n])) then
     held[id] = 0  -- once only
     ids[#ids + 1] = id
   else

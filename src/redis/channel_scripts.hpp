@@ -24,8 +24,8 @@ namespace lrpc::queue::redis {
 [[nodiscard]] const Script& settle_script();
 
 /// Acks deliveries: the quick form of `settle` for the most frequent case.
-/// KEYS: stream. ARGV: group, consumer, the lowest and the highest entry, their number, the entries; then the
-/// deliveries of each, unless they are all 1.
+/// KEYS: stream. ARGV: group, consumer, the lowest and the highest entry, the id behind that, their number, the
+/// entries; then the deliveries of each, unless they are all 1.
 /// Returns the places (from 1) of those that are not the caller's.
 [[nodiscard]] const Script& ack_script();
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
+#include <optional>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -18,26 +18,31 @@ std::string_view name_of(Outcome::Action action) {
   return kNames.at(static_cast<std::size_t>(action));
 }
 
-/// Names and values in turn.
-std::vector<Field> fields_of(const Reply& flat) {
-  std::vector<Field> fields;
-  fields.reserve(flat.size() / 2);
-  for (std::size_t i = 0; i + 1 < flat.size(); i += 2) fields.emplace_back(flat[i].text(), flat[i + 1].text());
-  return fields;
-}
+/// Reads deliveries off replies; what one entry needs is used again for the next.
+class TakenReader {
+ public:
+  /// Empty where the server gave no entry id.
+  std::optional<Taken> read(const Reply& entry_id, std::int64_t deliveries, const Reply& flat) {
+    const auto id = EntryId::parse(entry_id.text());
+    if (!id) return std::nullopt;
+    fields_.clear();
+    for (std::size_t i = 0; i + 1 < flat.size(); i += 2) fields_.emplace_back(flat[i].text(), flat[i + 1].text());
+    return Taken{.handle = {.entry_id = *id, .deliveries = deliveries}, .entry = read_entry(entry_id.text(), fields_)};
+  }
 
-/// "<milliseconds>-<number>" in the server's order.
-std::pair<std::uint64_t, std::uint64_t> entry_number(std::string_view id) {
-  std::pair<std::uint64_t, std::uint64_t> number{};
-  const char* const end = id.data() + id.size();
-  const char* const dash = std::from_chars(id.data(), end, number.first).ptr;
-  if (dash != end) std::from_chars(dash + 1, end, number.second);
-  return number;
-}
+ private:
+  std::vector<Field> fields_;
+};
 
-Taken taken(std::string_view entry_id, std::int64_t deliveries, const Reply& fields) {
-  return {.handle = {.entry_id = std::string(entry_id), .deliveries = deliveries},
-          .entry = read_entry(entry_id, fields_of(fields))};
+/// What `done` is after an ack: the reply holds the places of those that were not ours, mostly none.
+Result<void> read_refusals(const Reply& reply, std::span<bool> done) {
+  std::ranges::fill(done, true);
+  for (std::size_t i = 0; i < reply.size(); ++i) {
+    const auto place = reply[i].number().value_or(0);
+    if (place < 1 || static_cast<std::size_t>(place) > done.size()) return unexpected_reply("acking");
+    done[static_cast<std::size_t>(place) - 1] = false;
+  }
+  return {};
 }
 
 /// The three further arguments of an outcome.
@@ -84,8 +89,11 @@ Result<std::vector<Taken>> ChannelStore::read_result(const Reply& reply) const {
   if (reply.size() != 1 || reply[0].size() != 2) return unexpected_reply("XREADGROUP");
   const Reply entries = reply[0][1];
   result.reserve(entries.size());
+  TakenReader reader;
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (entries[i].size() == 2) result.push_back(taken(entries[i][0].text(), 1, entries[i][1]));
+    const Reply entry = entries[i];
+    if (entry.size() != 2) continue;
+    if (auto taken = reader.read(entry[0], 1, entry[1])) result.push_back(std::move(*taken));
   }
   return result;
 }
@@ -102,7 +110,7 @@ Result<Look> ChannelStore::look(const Incarnation& known, std::size_t most, Dura
   Arguments arguments;
   arguments.add(channel_).add(group_).add(consumer_).add(known.born).add(known.number);
   arguments.add(static_cast<std::int64_t>(most)).add(lease.count()).add(cursor).add(maintain ? "1" : "0");
-  for (const Ended& end : ended) arguments.add(end.handle.entry_id).add(end.handle.deliveries).add(end.next);
+  for (const Ended& end : ended) arguments.add(end.handle.entry_id.text()).add(end.handle.deliveries).add(end.next);
   auto reply = look_script().run(*route_, keys, arguments, deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
   Look look;
@@ -119,34 +127,52 @@ Result<Look> ChannelStore::look(const Incarnation& known, std::size_t most, Dura
   if (!wait) return unexpected_reply("looking for due messages");
   if (*wait >= 0) look.next_due = Duration(*wait);
   cursor = (*reply)[2].text();
+  TakenReader reader;
   for (std::size_t i = 3; i < reply->size(); ++i) {
     const Reply one = (*reply)[i];
-    if (one.size() == 3) look.taken.push_back(taken(one[0].text(), one[1].number().value_or(1), one[2]));
+    if (one.size() != 3) continue;
+    if (auto taken = reader.read(one[0], one[1].number().value_or(1), one[2])) look.taken.push_back(std::move(*taken));
   }
   return look;
 }
 
-Result<void> ChannelStore::ack(std::span<const Handle> handles, std::span<bool> done, SteadyTime deadline) {
-  const auto [first, last] = std::ranges::minmax_element(
-      handles, [](const Handle& a, const Handle& b) { return entry_number(a.entry_id) < entry_number(b.entry_id); });
-  const std::array keys{stream_};
+Arguments ChannelStore::ack_arguments(std::span<const Handle> handles) const {
+  const auto [first, last] = std::ranges::minmax(handles, {}, &Handle::entry_id);
   Arguments arguments;
-  arguments.add(group_).add(consumer_).add(first->entry_id).add(last->entry_id);
-  arguments.add(static_cast<std::int64_t>(handles.size()));
-  for (const Handle& handle : handles) arguments.add(handle.entry_id);
+  arguments.reserve(group_.size() + consumer_.size() + 32 * (handles.size() + 6));
+  arguments.add(group_).add(consumer_).add(first.entry_id.text()).add(last.entry_id.text());
+  arguments.add(last.entry_id.next().text()).add(static_cast<std::int64_t>(handles.size()));
+  for (const Handle& handle : handles) arguments.add(handle.entry_id.text());
   if (!std::ranges::all_of(handles, [](const Handle& handle) { return handle.deliveries == 1; })) {
     for (const Handle& handle : handles) arguments.add(handle.deliveries);
   }
-  auto reply = ack_script().run(*route_, keys, arguments, deadline, Repeat::no);
+  return arguments;
+}
+
+Result<void> ChannelStore::ack(std::span<const Handle> handles, std::span<bool> done, SteadyTime deadline) {
+  const std::array keys{stream_};
+  auto reply = ack_script().run(*route_, keys, ack_arguments(handles), deadline, Repeat::no);
   if (!reply) return std::unexpected(std::move(reply.error()));
-  // The places of those that were not ours, mostly none.
-  std::ranges::fill(done, true);
-  for (std::size_t i = 0; i < reply->size(); ++i) {
-    const auto place = (*reply)[i].number().value_or(0);
-    if (place < 1 || static_cast<std::size_t>(place) > done.size()) return unexpected_reply("acking");
-    done[static_cast<std::size_t>(place) - 1] = false;
+  return read_refusals(*reply, done);
+}
+
+ChannelStore::AckedAndRead ChannelStore::ack_and_read(std::span<const Handle> handles, std::span<bool> done,
+                                                      std::size_t most, SteadyTime deadline) {
+  const std::array keys{stream_};
+  Pipeline commands = ack_script().command(keys, ack_arguments(handles));
+  commands.append(read_command(most, Duration(0)));
+  auto replies = route_->call(commands, deadline, Repeat::no);
+  if (!replies) return {.acked = std::unexpected(std::move(replies.error()))};
+  AckedAndRead result{.taken = read_result(replies->back())};
+  const Reply& acked = replies->front();
+  if (acked.is_error() && acked.text().starts_with("NOSCRIPT")) {
+    result.acked = ack(handles, done, deadline);
+  } else if (acked.is_error()) {
+    result.acked = std::unexpected(error_of(acked.text(), "ack", route_->where()));
+  } else {
+    result.acked = read_refusals(acked, done);
   }
-  return {};
+  return result;
 }
 
 Result<std::int64_t> ChannelStore::settle(std::span<Outcome> outcomes, SteadyTime deadline) {
@@ -154,7 +180,7 @@ Result<std::int64_t> ChannelStore::settle(std::span<Outcome> outcomes, SteadyTim
   Arguments arguments;
   arguments.add(group_).add(consumer_).add(static_cast<std::int64_t>(outcomes.size()));
   for (const Outcome& outcome : outcomes) {
-    arguments.add(outcome.handle.entry_id).add(outcome.handle.deliveries).add(name_of(outcome.action));
+    arguments.add(outcome.handle.entry_id.text()).add(outcome.handle.deliveries).add(name_of(outcome.action));
     for (const std::string& further : arguments_of(outcome)) arguments.add(further);
   }
   auto reply = settle_script().run(*route_, keys, arguments, deadline, Repeat::no);
@@ -176,7 +202,9 @@ Result<std::vector<Handle>> ChannelStore::pending(std::size_t most, SteadyTime d
   for (std::size_t i = 0; i < reply->size(); ++i) {
     const Reply row = (*reply)[i];
     if (row.size() != 4) return unexpected_reply("XPENDING");
-    handles.push_back({.entry_id = std::string(row[0].text()), .deliveries = row[3].number().value_or(1)});
+    const auto id = EntryId::parse(row[0].text());
+    if (!id) return unexpected_reply("XPENDING");
+    handles.push_back({.entry_id = *id, .deliveries = row[3].number().value_or(1)});
   }
   return handles;
 }

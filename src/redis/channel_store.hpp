@@ -10,6 +10,7 @@
 
 #include <lrpc/queue/backend.hpp>
 
+#include "redis/entry_id.hpp"
 #include "redis/keys.hpp"
 #include "redis/route.hpp"
 #include "redis/topic_store.hpp"
@@ -19,7 +20,7 @@ namespace lrpc::queue::redis {
 
 /// A delivery as the server knows it.
 struct Handle {
-  std::string entry_id{};
+  EntryId entry_id{};
   std::int64_t deliveries = 0;  ///< How often the group has delivered the entry; with it the handle is unique.
   friend bool operator==(const Handle&, const Handle&) = default;
 };
@@ -83,6 +84,15 @@ class ChannelStore {
                     std::span<const Ended> ended, SteadyTime deadline);
   /// Acks deliveries, at least one, as one step; `done` tells which were ours.
   Result<void> ack(std::span<const Handle> handles, std::span<bool> done, SteadyTime deadline);
+  /// What the two halves of `ack_and_read` brought, each on its own. Where `acked` is `outcome_unknown`, entries may
+  /// have been handed out that did not arrive.
+  struct AckedAndRead {
+    Result<void> acked{};
+    Result<std::vector<Taken>> taken{};
+  };
+  /// `ack`, and `read` of up to `most`, in one round trip.
+  AckedAndRead ack_and_read(std::span<const Handle> handles, std::span<bool> done, std::size_t most,
+                            SteadyTime deadline);
   /// Carries the outcomes out, in order, as one step. Returns how many dead letters had to go for their limit.
   Result<std::int64_t> settle(std::span<Outcome> outcomes, SteadyTime deadline);
   /// The entries that are pending for this consumer, up to `most`.
@@ -102,6 +112,8 @@ class ChannelStore {
   [[nodiscard]] const std::shared_ptr<Route>& route() const noexcept { return route_; }
 
  private:
+  [[nodiscard]] Arguments ack_arguments(std::span<const Handle> handles) const;
+
   const std::shared_ptr<Route> route_;
   const std::string channel_;
   const std::string registry_;

@@ -7,8 +7,6 @@
 #include <utility>
 
 namespace lrpc::queue::redis {
-namespace {}  // namespace
-
 SteadyTime share_of(SteadyTime deadline, std::size_t parties) {
   const auto now = std::chrono::steady_clock::now();
   return now + (deadline - now) / static_cast<std::int64_t>(parties);
@@ -74,7 +72,7 @@ Result<std::vector<Reply>> Connection::call(const Pipeline& commands, SteadyTime
   }
   if (places_.empty()) heard_ = now;
   enqueue(lock, mine, commands);
-  while (!mine.done() && std::chrono::steady_clock::now() < deadline) {
+  for (bool first = true; !mine.done() && (first || std::chrono::steady_clock::now() < deadline); first = false) {
     if (!reading_) {
       receive(lock, deadline, /*patient=*/false, -1);
     } else if (deadline == SteadyTime::max()) {
@@ -98,9 +96,13 @@ Result<std::vector<Reply>> Connection::call(const Pipeline& commands, SteadyTime
 
 void Connection::enqueue(std::unique_lock<std::mutex>& lock, Call& call, const Pipeline& commands) {
   places_.push_back({.call = &call, .missing = call.wanted});
+  if (!writing_) {
+    call.sent = true;
+    send(lock, commands.bytes());
+    return;
+  }
   outbox_.append(commands.bytes());
   ++outbox_calls_;
-  if (!writing_) send(lock);
 }
 
 void Connection::post(Call& call, const Pipeline& commands) {
@@ -125,26 +127,31 @@ bool Connection::await(Call& call, SteadyTime deadline, int wake) {
 
 void Connection::send(const Pipeline& commands) {
   std::unique_lock lock(mutex_);
-  outbox_.append(commands.bytes());
-  if (!writing_) send(lock);
+  if (writing_) {
+    outbox_.append(commands.bytes());
+  } else {
+    send(lock, commands.bytes());
+  }
 }
 
-// Writes what has gathered, for all who left it here.
-void Connection::send(std::unique_lock<std::mutex>& lock) {
+// Writes `bytes`, then what has gathered meanwhile, for all who left it here.
+void Connection::send(std::unique_lock<std::mutex>& lock, std::string_view bytes) {
   writing_ = true;
   std::string batch;
-  while (!outbox_.empty() && !broken_) {
+  for (;;) {
+    lock.unlock();
+    std::size_t written = 0;
+    Result<void> result = socket_->write(bytes, after(timeouts_.write), written);
+    lock.lock();
+    if (!result) fail_all(result.error());
+    if (outbox_.empty() || broken_) break;
     batch.clear();
     std::swap(batch, outbox_);
+    bytes = batch;
     for (auto it = places_.end() - static_cast<std::ptrdiff_t>(std::exchange(outbox_calls_, 0)); it != places_.end();
          ++it) {
       if (it->call != nullptr) it->call->sent = true;
     }
-    lock.unlock();
-    std::size_t written = 0;
-    Result<void> result = socket_->write(batch, after(timeouts_.write), written);
-    lock.lock();
-    if (!result) fail_all(result.error());
   }
   writing_ = false;
 }

@@ -90,7 +90,7 @@ class Connection {
       : socket_(std::move(socket)), timeouts_(timeouts), where_(std::move(where)) {}
 
   Result<void> log_in(const Endpoint& endpoint, SteadyTime deadline);
-  void send(std::unique_lock<std::mutex>& lock);
+  void send(std::unique_lock<std::mutex>& lock, std::string_view bytes);
   void enqueue(std::unique_lock<std::mutex>& lock, Call& call, const Pipeline& commands);
   bool receive(std::unique_lock<std::mutex>& lock, SteadyTime deadline, bool patient, int wake);
   void take_in(std::string_view bytes);

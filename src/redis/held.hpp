@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,12 +28,13 @@ struct Held {
   std::int64_t renewed_at = 0;  ///< Tick at which somebody last wanted it to go on.
   bool long_lease = false;      ///< Touched for longer than the server knows: kept alive from here.
   bool being_kept = false;      ///< The server is being told that it goes on under another count.
+  bool going_back = false;      ///< The server is being told that anybody may have it.
   [[nodiscard]] bool renewed() const noexcept { return until == kForever; }
   static constexpr std::int64_t kForever = std::numeric_limits<std::int64_t>::max();
 };
 
-/// The deliveries of one channel in this process, bookkeeping without lock, clock or I/O. A tag's slot and generation
-/// are the same number, which no two deliveries of the process share.
+/// The deliveries of one channel in this process, bookkeeping without lock, clock or I/O. A tag names a slot here and,
+/// as its generation, a number that no two deliveries of the process share.
 class HeldTable {
  public:
   /// What became of an entry that arrived.
@@ -54,13 +55,15 @@ class HeldTable {
   bool survives_refusal(DeliveryTag tag, const Handle& handle);
   /// Begins (or gives up) to keep a delivery; `renew` ends it.
   void set_being_kept(DeliveryTag tag, bool being_kept);
+  /// Begins (or gives up) to give a delivery back: should its entry arrive from now on, it is another delivery.
+  void set_going_back(DeliveryTag tag, bool going_back);
   /// A kept delivery goes on as another.
   DeliveryTag renew(DeliveryTag tag, std::int64_t deliveries, int attempts);
   void set_lease(DeliveryTag tag, std::int64_t until, bool long_lease);
   /// Nobody will renew it any more: its lease ends then, if it has none of its own.
   void end_by(DeliveryTag tag, std::int64_t until);
   void clear();
-  [[nodiscard]] bool empty() const noexcept { return held_.empty(); }
+  [[nodiscard]] bool empty() const noexcept { return by_entry_.empty(); }
 
   /// Deliveries with a lease that ended by `now`, at most `most`.
   [[nodiscard]] std::vector<Ended> ended(std::int64_t now, std::size_t most) const;
@@ -69,7 +72,7 @@ class HeldTable {
   void forget_ended(std::span<const Ended> ended, std::int64_t now);
   /// The tick at which the next lease ends; kForever when there is none.
   [[nodiscard]] std::int64_t next_end() const noexcept {
-    return by_end_.empty() ? Held::kForever : by_end_.begin()->first;
+    return by_end_.empty() ? Held::kForever : by_end_.begin()->first.first;
   }
   /// How many have a lease of their own that lasts: what next handed out.
   [[nodiscard]] std::size_t leased(std::int64_t now) const {
@@ -83,13 +86,22 @@ class HeldTable {
 
  private:
   using Number = std::uint64_t;
-  void erase(Number number);
-  void index(Number number, const Held& held);
+  struct Slot {
+    Number number = 0;  // 0 = free
+    Held held{};
+  };
 
-  std::unordered_map<Number, Held> held_;
-  std::unordered_map<std::string, Number> by_entry_;
-  std::unordered_multimap<std::string, Number> by_id_;
-  std::set<std::pair<std::int64_t, Number>> by_end_;
+  [[nodiscard]] Held* held_by(DeliveryTag tag);
+  [[nodiscard]] DeliveryTag tag_of(std::size_t slot) const;
+  void remove(std::size_t slot);
+
+  std::vector<Slot> slots_;
+  std::vector<std::size_t> free_;
+  std::unordered_map<EntryId, std::size_t, EntryIdHash> by_entry_;
+  // Slots by message id, made when somebody first asks by id: who settles by tag does without.
+  mutable std::unordered_multimap<std::string, std::size_t> by_id_;
+  mutable bool ids_known_ = false;
+  std::map<std::pair<std::int64_t, Number>, std::size_t> by_end_;
 };
 
 }  // namespace lrpc::queue::redis

@@ -26,25 +26,26 @@ std::string sha1_of(std::string_view text) {
 Script::Script(std::string_view name, std::string_view text) : name_(name), text_(text), hash_(sha1_of(text)) {}
 
 Result<Reply> Script::run(Route& route, std::span<const std::string> keys, const Arguments& arguments,
-                          SteadyTime deadline, Repeat repeat) const {
-  Result<Reply> reply = evaluate(route, "EVALSHA", hash_, keys, arguments, deadline, repeat);
-  if (reply && reply->is_error() && reply->text().starts_with("NOSCRIPT")) {
-    reply = evaluate(route, "EVAL", text_, keys, arguments, deadline, repeat);
+                          SteadyTime deadline, Repeat repeat, const Arguments& more) const {
+  auto replies = route.call(command(keys, arguments, more), deadline, repeat);
+  if (replies && replies->front().is_error() && replies->front().text().starts_with("NOSCRIPT")) {
+    replies = route.call(command("EVAL", text_, keys, arguments, more), deadline, repeat);
   }
-  if (reply && reply->is_error()) return std::unexpected(error_of(reply->text(), name_, route.where()));
-  return reply;
+  if (!replies) return std::unexpected(std::move(replies.error()));
+  Reply& reply = replies->front();
+  if (reply.is_error()) return std::unexpected(error_of(reply.text(), name_, route.where()));
+  return std::move(reply);
 }
 
-Result<Reply> Script::evaluate(Route& route, std::string_view how, std::string_view what,
-                               std::span<const std::string> keys, const Arguments& arguments, SteadyTime deadline,
-                               Repeat repeat) const {
+Pipeline Script::command(std::string_view how, std::string_view what, std::span<const std::string> keys,
+                         const Arguments& arguments, const Arguments& more) {
   Pipeline command;
-  command.begin(3 + keys.size() + arguments.count()).arg(how).arg(what).arg(static_cast<std::int64_t>(keys.size()));
+  command.reserve(what.size() + arguments.bytes().size() + more.bytes().size() + 64 * (1 + keys.size()));
+  command.begin(3 + keys.size() + arguments.count() + more.count()).arg(how).arg(what);
+  command.arg(static_cast<std::int64_t>(keys.size()));
   for (const std::string& key : keys) command.arg(key);
-  command.args(arguments);
-  Result<std::vector<Reply>> replies = route.call(command, deadline, repeat);
-  if (!replies) return std::unexpected(std::move(replies.error()));
-  return std::move(replies->front());
+  command.args(arguments).args(more);
+  return command;
 }
 
 }  // namespace lrpc::queue::redis

@@ -15,15 +15,20 @@ class Script {
  public:
   Script(std::string_view name, std::string_view text);
 
-  /// Runs it. Error replies are errors; `unavailable` and friends as of Route::call.
+  /// Runs it; `more` are further arguments. Error replies are errors; `unavailable` and friends as of Route::call.
   Result<Reply> run(Route& route, std::span<const std::string> keys, const Arguments& arguments, SteadyTime deadline,
-                    Repeat repeat) const;
+                    Repeat repeat, const Arguments& more = {}) const;
+  /// The command that runs it by its hash, for a pipeline: a server that does not know it answers NOSCRIPT.
+  [[nodiscard]] Pipeline command(std::span<const std::string> keys, const Arguments& arguments,
+                                 const Arguments& more = {}) const {
+    return command("EVALSHA", hash_, keys, arguments, more);
+  }
 
   [[nodiscard]] const std::string& hash() const noexcept { return hash_; }
 
  private:
-  Result<Reply> evaluate(Route& route, std::string_view how, std::string_view what, std::span<const std::string> keys,
-                         const Arguments& arguments, SteadyTime deadline, Repeat repeat) const;
+  [[nodiscard]] static Pipeline command(std::string_view how, std::string_view what, std::span<const std::string> keys,
+                                        const Arguments& arguments, const Arguments& more);
 
   std::string name_;
   std::string text_;

@@ -2,6 +2,7 @@
 #include "redis/socket.hpp"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -26,6 +27,10 @@
 namespace lrpc::queue::redis {
 namespace {
 
+/// How long a read sleeps before it looks at the time again. Who waits longer sleeps in the read itself: one call of
+/// the system, where a look, a poll and a read are three.
+constexpr Duration kNap{100};
+
 std::string text_of(int error) { return std::generic_category().message(error); }
 
 /// Milliseconds for poll(2), rounded up; -1 = for ever.
@@ -48,14 +53,14 @@ int descriptor_of(BIO* bio) { return *static_cast<const int*>(BIO_get_data(bio))
 
 int bio_write(BIO* bio, const char* data, int size) {
   BIO_clear_retry_flags(bio);
-  const ssize_t n = ::send(descriptor_of(bio), data, static_cast<std::size_t>(size), MSG_NOSIGNAL);
+  const ssize_t n = ::send(descriptor_of(bio), data, static_cast<std::size_t>(size), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) BIO_set_retry_write(bio);
   return static_cast<int>(n);
 }
 
 int bio_read(BIO* bio, char* data, int size) {
   BIO_clear_retry_flags(bio);
-  const ssize_t n = ::recv(descriptor_of(bio), data, static_cast<std::size_t>(size), 0);
+  const ssize_t n = ::recv(descriptor_of(bio), data, static_cast<std::size_t>(size), MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) BIO_set_retry_read(bio);
   if (n == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
   return static_cast<int>(n);
@@ -108,7 +113,16 @@ int connect_to(int family, const sockaddr* address, socklen_t size, SteadyTime d
   if (fd < 0) return -errno;
   int error = ::connect(fd, address, size) == 0 ? 0 : errno;
   if (error == EINPROGRESS) error = finish_connect(fd, deadline);
-  if (error == 0) return fd;
+  if (error == 0) {
+    // From now on what must not wait says so; what may wait does so for a nap at most.
+    const timeval nap{.tv_sec = 0, .tv_usec = std::chrono::microseconds(kNap).count()};
+    const int flags = ::fcntl(fd, F_GETFL);
+    if (::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &nap, sizeof nap) == 0 &&
+        ::fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0) {
+      return fd;
+    }
+    error = errno;
+  }
   ::close(fd);
   return -error;
 }
@@ -257,10 +271,12 @@ Result<std::size_t> Socket::read(std::span<char> into, SteadyTime deadline, int 
   for (;;) {
     short wanted = POLLIN;
     if (tls_ == nullptr) {
-      const ssize_t n = ::recv(fd_, into.data(), into.size(), 0);
+      const bool naps = wake < 0 && deadline - std::chrono::steady_clock::now() > kNap;
+      const ssize_t n = ::recv(fd_, into.data(), into.size(), naps ? 0 : MSG_DONTWAIT);
       if (n > 0) return static_cast<std::size_t>(n);
       if (n == 0) return lost("while reading", 0);
       if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) return lost("while reading", errno);
+      if (naps) continue;
     } else {
       const std::lock_guard lock(tls_mutex_);
       ERR_clear_error();
@@ -289,7 +305,7 @@ Result<void> Socket::write(std::string_view bytes, SteadyTime deadline, std::siz
     const std::string_view rest = bytes.substr(written);
     short wanted = POLLOUT;
     if (tls_ == nullptr) {
-      const ssize_t n = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL);
+      const ssize_t n = ::send(fd_, rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       if (n > 0) {
         written += static_cast<std::size_t>(n);
         continue;

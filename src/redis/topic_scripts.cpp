@@ -52,8 +52,20 @@ for _, drop in ipairs(drops) do
   result[#result + 1] = drop[1][1]
 end
 
+if ARGV[8] == '1' then
+  local argv = ARGV
+  for _, target in ipairs(targets) do
+    local channel, stream = target[1], target[2]
+    for at = 9, #argv, 4 do
+      call('XADD', stream, '*', 'id', argv[at], 'body', argv[at + 1], 'timestamp', argv[at + 2], 'channel', channel,
+           'expires_at', argv[at + 3], 'attempts', '0')
+    end
+  end
+  return result
+end
+
 local present = nil
-local at = 8
+local at = 9
 for _ = 1, count do
   local delay, further = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
   local entry = {'', '*', 'id', ARGV[at + 2], 'body', ARGV[at + 3], 'timestamp', ARGV[at + 4], 'channel', '',
@@ -80,6 +92,31 @@ for _ = 1, count do
 end
 return result
 )lua"));
+  return script;
+}
+
+const Script& publish_one_script() {
+  static const Script script("publish one", R"lua(
+local call, byte, registry, message = redis.call, string.byte, KEYS[1], ARGV
+local most = tonumber(message[1])
+local listed, count = call('HGETALL', registry), 0
+for i = 1, #listed, 2 do
+  local name = listed[i]
+  -- Neither '#...' nor deleted, which has a '-'. Names and streams take the places of what has been read.
+  if byte(name) ~= 35 and byte(listed[i + 1]) ~= 45 then
+    local stream = registry .. ':' .. name
+    if call('XLEN', stream) + call('ZCARD', stream .. ':delayed') >= most then return 0 end
+    count = count + 2
+    listed[count - 1], listed[count] = name, stream
+  end
+end
+if count == 0 or count > 2000 then return 0 end
+for i = 1, count, 2 do
+  call('XADD', listed[i + 1], '*', 'id', message[2], 'body', message[3], 'timestamp', message[4],
+       'channel', listed[i], 'expires_at', message[5], 'attempts', '0')
+end
+return 1
+)lua");
   return script;
 }
 

@@ -12,36 +12,64 @@
 namespace lrpc::queue::redis {
 namespace {
 
+/// What a message without further fields is beside its body.
+constexpr std::size_t kUsualHead = 128;
+/// Of a message that publish_one_script takes: for so many channels as that allows it is within TopicStore::kMostBytes.
+constexpr std::size_t kMostQuickBytes = TopicStore::kMostBytes / 1024;
+
+bool is_plain(const Outgoing& out) {
+  return out.delay.count() == 0 && out.message->key().empty() && out.message->headers().empty();
+}
+
 std::string_view text_of(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 }  // namespace
 
-Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch, const TopicPolicy& policy,
-                                                SteadyTime deadline) {
-  std::size_t bytes = 0;
-  for (const Outgoing& out : batch) bytes += out.message->encoded_body().size();
-  const auto too_large = [&](std::int64_t channels) {
-    return fail(ErrorCode::invalid_argument, "topic " + topic_ + ": a batch of " + std::to_string(batch.size()) +
-                                                 " messages and " + std::to_string(bytes) + " bytes for " +
-                                                 std::to_string(channels) + " channels; Redis takes at most " +
-                                                 std::to_string(kMostEntries) +
-                                                 " entries and 64 MiB in one step, channels times messages");
-  };
-  if (batch.size() > kMostEntries || bytes > kMostBytes) return too_large(1);
-  Arguments arguments;
-  arguments.add(topic_).add(policy.max_msg_size).add(to_string(policy.overflow));
-  arguments.add(static_cast<std::int64_t>(batch.size())).add(static_cast<std::int64_t>(bytes));
-  arguments.add(static_cast<std::int64_t>(kMostEntries)).add(static_cast<std::int64_t>(kMostBytes));
+std::unexpected<Error> TopicStore::too_large(const Parcel& parcel, std::int64_t channels) const {
+  return fail(ErrorCode::invalid_argument, "topic " + topic_ + ": a batch of " + std::to_string(parcel.count) +
+                                               " messages and " + std::to_string(parcel.bytes) + " bytes for " +
+                                               std::to_string(channels) + " channels; Redis takes at most " +
+                                               std::to_string(kMostEntries) +
+                                               " entries and 64 MiB in one step, channels times messages");
+}
+
+Result<Dropped> TopicStore::publish(std::span<const Outgoing> batch, const TopicPolicy& policy, SteadyTime deadline) {
+  Parcel parcel{.count = batch.size()};
+  for (const Outgoing& out : batch) parcel.bytes += out.message->encoded_body().size();
+  if (parcel.count > kMostEntries || parcel.bytes > kMostBytes) return too_large(parcel, 1);
+  parcel.messages.reserve(parcel.bytes + kUsualHead * parcel.count);
+  parcel.plain = std::ranges::all_of(batch, is_plain);
   for (const Outgoing& out : batch) {
     const Envelope& m = *out.message;
-    Result<std::vector<std::string>> further = further_fields(out);
-    if (!further) return std::unexpected(std::move(further.error()));
-    arguments.add(out.delay.count()).add(static_cast<std::int64_t>(further->size() / 2));
-    arguments.add(m.id()).add(text_of(m.encoded_body())).add(m.timestamp()).add(m.expires_at());
-    for (const std::string& field : *further) arguments.add(field);
+    std::vector<std::string> further;
+    if (!parcel.plain) {
+      Result<std::vector<std::string>> fields = further_fields(out);
+      if (!fields) return std::unexpected(std::move(fields.error()));
+      further = std::move(*fields);
+      parcel.messages.add(out.delay.count()).add(static_cast<std::int64_t>(further.size() / 2));
+    }
+    parcel.messages.add(m.id()).add(text_of(m.encoded_body())).add(m.timestamp()).add(m.expires_at());
+    for (const std::string& field : further) parcel.messages.add(field);
   }
+  return gathering_.publish(parcel, deadline,
+                            [this, &policy](const Parcel& all, SteadyTime until) { return send(all, policy, until); });
+}
+
+Result<Dropped> TopicStore::send(const Parcel& parcel, const TopicPolicy& policy, SteadyTime deadline) const {
   const std::array keys{keys_.registry()};
-  auto reply = publish_script().run(*route_, keys, arguments, deadline, Repeat::no);
+  if (parcel.count == 1 && parcel.plain && parcel.bytes <= kMostQuickBytes) {
+    Arguments arguments;
+    arguments.add(policy.max_msg_size);
+    auto reply = publish_one_script().run(*route_, keys, arguments, deadline, Repeat::no, parcel.messages);
+    if (!reply) return std::unexpected(std::move(reply.error()));
+    if (reply->number() == 1) return Dropped();
+  }
+  Arguments arguments;
+  arguments.add(topic_).add(policy.max_msg_size).add(to_string(policy.overflow));
+  arguments.add(static_cast<std::int64_t>(parcel.count)).add(static_cast<std::int64_t>(parcel.bytes));
+  arguments.add(static_cast<std::int64_t>(kMostEntries)).add(static_cast<std::int64_t>(kMostBytes));
+  arguments.add(parcel.plain ? "1" : "0");
+  auto reply = publish_script().run(*route_, keys, arguments, deadline, Repeat::no, parcel.messages);
   if (!reply) return std::unexpected(std::move(reply.error()));
   const auto verdict = reply->size() > 0 ? (*reply)[0].number() : std::nullopt;
   if (verdict == 0 && reply->size() == 3) {
@@ -52,7 +80,7 @@ Result<TopicStore::Dropped> TopicStore::publish(std::span<const Outgoing> batch,
                     std::to_string(policy.max_msg_size) + " messages; consume faster or raise max_msg_size",
                 true);
   }
-  if (verdict == -1 && reply->size() == 2) return too_large((*reply)[1].number().value_or(0));
+  if (verdict == -1 && reply->size() == 2) return too_large(parcel, (*reply)[1].number().value_or(0));
   if (verdict != 1) return unexpected_reply("publishing");
   Dropped dropped;
   for (std::size_t i = 1; i + 1 < reply->size(); i += 2) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -12,6 +11,7 @@
 
 #include <lrpc/queue/backend.hpp>
 
+#include "redis/gathering.hpp"
 #include "redis/keys.hpp"
 #include "redis/route.hpp"
 
@@ -29,9 +29,10 @@ class TopicStore {
  public:
   TopicStore(std::shared_ptr<Route> route, std::string topic, Keys keys)
       : route_(std::move(route)), topic_(std::move(topic)), keys_(std::move(keys)) {}
+  TopicStore(const TopicStore&) = delete;
+  TopicStore& operator=(const TopicStore&) = delete;
+  ~TopicStore() = default;
 
-  /// How many messages were dropped to make room, by channel ("" = the backlog).
-  using Dropped = std::map<std::string, std::int64_t, std::less<>>;
   /// Stores encoded messages for every channel, or in the backlog, all or none (D2, D4, D16). `queue_full` names the
   /// channel; `invalid_argument` for a batch beyond what the server takes in one step (see kMostEntries).
   Result<Dropped> publish(std::span<const Outgoing> batch, const TopicPolicy& policy, SteadyTime deadline);
@@ -55,11 +56,14 @@ class TopicStore {
   static constexpr std::size_t kMostBytes = std::size_t{64} << 20U;
 
  private:
+  Result<Dropped> send(const Parcel& parcel, const TopicPolicy& policy, SteadyTime deadline) const;
+  [[nodiscard]] std::unexpected<Error> too_large(const Parcel& parcel, std::int64_t channels) const;
   Result<Incarnation> open_as(const std::string& name, std::span<const std::string> how, SteadyTime deadline);
 
   const std::shared_ptr<Route> route_;
   const std::string topic_;
   const Keys keys_;
+  Gathering gathering_;
 };
 
 }  // namespace lrpc::queue::redis

@@ -32,7 +32,7 @@ bool read_headers(std::string_view text, Envelope& message) {
 /// Takes the fields of an entry in, one by one.
 class FieldReader {
  public:
-  FieldReader(Entry& entry, std::string_view entry_id) : entry_(entry) {
+  FieldReader(Entry& entry, std::string_view entry_id) : entry_(entry), entry_id_(entry_id) {
     // "<milliseconds>-<number>"
     enqueued_at_ms_ = number(entry_id.substr(0, entry_id.find('-'))).value_or(0);
     timestamp_ = enqueued_at_ms_ / 1000;
@@ -48,8 +48,8 @@ class FieldReader {
       take_number(name, value, entry_.attempts);
     } else if (name == "enqueued_at_ms") {
       take_number(name, value, enqueued_at_ms_);
-    } else if (name == "id" && !value.empty()) {
-      entry_.message->set_id(value);
+    } else if (name == "id") {
+      if (!value.empty()) entry_.message->set_id(value);
     } else if (name == "key") {
       entry_.message->set_key(std::string(value));
     } else if (name == "headers" && !read_headers(value, *entry_.message)) {
@@ -59,6 +59,7 @@ class FieldReader {
 
   void finish() {
     Envelope& m = *entry_.message;
+    if (!m.has_id()) m.set_id(entry_id_);
     m.set_timestamp(timestamp_);
     m.set_expires_at(expires_at_);
     m.set_enqueued_at_ms(enqueued_at_ms_);
@@ -78,6 +79,7 @@ class FieldReader {
   }
 
   Entry& entry_;
+  const std::string_view entry_id_;
   std::int64_t timestamp_ = 0;
   std::int64_t expires_at_ = 0;
   std::int64_t enqueued_at_ms_ = 0;
@@ -110,7 +112,6 @@ Entry read_entry(std::string_view entry_id, const std::vector<Field>& fields) {
     bytes.assign(begin, begin + body->second.size());
   }
   entry.message = Envelope::make_encoded(std::move(bytes));
-  entry.message->set_id(entry_id);
   FieldReader reader(entry, entry_id);
   if (body == fields.end()) reader.complain("the entry has no body");
   for (const Field& field : fields) reader.take(field);

@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 // Deliveries on a real server: reading, settling with the fence of D10, recovery, delays, dead letters.
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,6 +16,7 @@
 namespace lrpc::queue::redis {
 namespace {
 
+using testing::Each;
 using testing::ElementsAre;
 using Action = Outcome::Action;
 
@@ -45,6 +47,14 @@ class ChannelStoreTest : public testing::Test {
   std::int64_t settle(ChannelStore& consumer, Outcome outcome) {
     must(consumer.settle({&outcome, 1}, in(kPatience)));
     return outcome.deliveries_now;
+  }
+  /// Acks them in one step and returns which were the consumer's.
+  static std::vector<bool> ack(ChannelStore& consumer, const std::vector<Taken>& list) {
+    std::vector<Handle> handles;
+    for (const Taken& one : list) handles.push_back(one.handle);
+    const auto done = std::make_unique<bool[]>(handles.size());
+    must(consumer.ack(handles, {done.get(), handles.size()}, in(kPatience)));
+    return std::vector<bool>(done.get(), done.get() + handles.size());
   }
   std::int64_t number(std::initializer_list<std::string_view> words) {
     return must(ask(*client_, words)).number().value_or(-1);
@@ -111,12 +121,58 @@ TEST_F(ChannelStoreTest, D10_AnAckRemovesWhatIsHeldAndNothingElse) {
   Handle other = mine[0].handle;
   ++other.deliveries;
   EXPECT_EQ(settle(one_, {.handle = other}), 0) << "another delivery's";
-  EXPECT_EQ(settle(one_, {.handle = {.entry_id = "1-1", .deliveries = 1}}), 0) << "unknown";
+  EXPECT_EQ(settle(one_, {.handle = {.entry_id = {.ms = 1, .number = 1}, .deliveries = 1}}), 0) << "unknown";
   EXPECT_EQ(number({"XLEN", "q:t:c"}), 2);
   EXPECT_EQ(settle(one_, {.handle = mine[0].handle}), 1);
   EXPECT_EQ(settle(one_, {.handle = mine[0].handle}), 0) << "twice";
   EXPECT_EQ(number({"XLEN", "q:t:c"}), 1);
   EXPECT_EQ(pending(), 0);
+}
+
+// Acks of many remove the oldest entries in one piece where they can.
+TEST_F(ChannelStoreTest, D1_AnAckOfManyTakesNothingElse) {
+  for (int i = 0; i < 4; ++i) publish({"1", "2", "3", "4", "5", "6", "7", "8", "9", "10"});
+  const auto others = read(two_, 2);
+  const auto mine = read(one_, 18);
+  EXPECT_THAT(ack(one_, mine), Each(true));
+  EXPECT_EQ(number({"XLEN", "q:t:c"}), 22) << "what another consumer holds before them stays";
+  EXPECT_THAT(ack(two_, others), Each(true));
+  const auto next = read(one_, 10);
+  const auto later = read(one_, 5);
+  EXPECT_THAT(ack(one_, next), Each(true));
+  EXPECT_EQ(number({"XLEN", "q:t:c"}), 10) << "what is held behind them, and what nobody has read, stay";
+  EXPECT_EQ(pending(), 5);
+  EXPECT_THAT(bodies(read(one_)), ElementsAre("6", "7", "8", "9", "10"));
+}
+
+TEST_F(ChannelStoreTest, D10_AnAckOfManyIsFencedOneByOne) {
+  publish({"1", "2", "3", "4", "5", "6", "7", "8", "9", "10"});
+  auto mine = read(one_);
+  must(ask(*client_, {"XCLAIM", "q:t:c", "t:c", "consumer-2", "0", mine[0].handle.entry_id.text()}));
+  must(ask(*client_, {"XCLAIM", "q:t:c", "t:c", "consumer-1", "0", mine[9].handle.entry_id.text()}));
+  EXPECT_THAT(ack(one_, mine), ElementsAre(false, true, true, true, true, true, true, true, true, false));
+  EXPECT_EQ(number({"XLEN", "q:t:c"}), 2);
+  EXPECT_EQ(pending(), 2);
+}
+
+TEST_F(ChannelStoreTest, D10_AnAckAndTheNextReadInOneTrip) {
+  publish({"1", "2", "3", "4", "5"});
+  for (const bool known : {true, false}) {
+    if (!known) must(ask(*client_, {"SCRIPT", "FLUSH"}));
+    const auto mine = read(one_, 2);
+    std::array<bool, 2> done{};
+    auto [acked, taken] = one_.ack_and_read(std::array{mine[0].handle, mine[1].handle}, done, 1, in(kPatience));
+    EXPECT_TRUE(acked);
+    EXPECT_THAT(done, Each(true));
+    EXPECT_EQ(bodies(must(std::move(taken))), known ? std::vector<std::string>{"3"} : std::vector<std::string>{});
+  }
+  EXPECT_EQ(pending(), 1);
+  must(ask(*client_, {"DEL", "q:t:c"}));
+  bool done = true;
+  auto [acked, taken] = one_.ack_and_read(std::array{Handle{.entry_id = {.ms = 1, .number = 1}, .deliveries = 1}},
+                                          {&done, 1}, 1, in(kPatience));
+  EXPECT_TRUE(is_gone(error_of_call(std::move(acked))));
+  EXPECT_TRUE(is_gone(error_of_call(std::move(taken))));
 }
 
 TEST_F(ChannelStoreTest, D10_ALostLeaseIsFenced) {
@@ -226,8 +282,8 @@ TEST_F(ChannelStoreTest, D18_DeadLettersKeepTheMessageReasonAndTimesUpToTheirLim
 TEST_F(ChannelStoreTest, AnOperatorsXdelUnderADeliveryIsNotAnError) {
   publish({"1", "2", "3"});
   const auto held = read(one_);
-  must(ask(*client_, {"XDEL", "q:t:c", held[0].handle.entry_id}));
-  must(ask(*client_, {"XDEL", "q:t:c", held[1].handle.entry_id}));
+  must(ask(*client_, {"XDEL", "q:t:c", held[0].handle.entry_id.text()}));
+  must(ask(*client_, {"XDEL", "q:t:c", held[1].handle.entry_id.text()}));
   EXPECT_EQ(settle(one_, {.handle = held[0].handle, .action = Action::retry, .counted = 1}), 1);
   EXPECT_THAT(bodies(recover(two_, Duration(0))), ElementsAre("3")) << "the entry without a body is cleared";
   EXPECT_EQ(pending(), 1);
@@ -239,7 +295,7 @@ TEST_F(ChannelStoreTest, AForeignEntryIsReadAndOneWithoutBodyIsNamed) {
   const auto all = read(one_);
   ASSERT_EQ(all.size(), 2U);
   EXPECT_EQ(body(all[0]), "theirs");
-  EXPECT_EQ(all[0].entry.message->id(), all[0].handle.entry_id);
+  EXPECT_EQ(all[0].entry.message->id(), std::string_view(all[0].handle.entry_id.text()));
   EXPECT_EQ(all[1].entry.malformed, "the entry has no body");
 }
 

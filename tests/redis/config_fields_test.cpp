@@ -178,10 +178,10 @@ TEST_F(ConfigFields, PoolTimeout) {
   std::atomic<bool> said{false};
   {
     std::vector<std::jthread> threads;
-    // More than may share one connection.
+    // More than may share one connection. (Publishes would wait for each other before they wait for a connection.)
     for (int t = 0; t < 140; ++t) {
       threads.emplace_back([&] {
-        const auto result = party.topic.pub("x");
+        const auto result = party.channel.depth();
         if (result) return;
         ++refused;
         if (result.error().message.find("pool_timeout") != std::string::npos) said = true;
@@ -191,7 +191,6 @@ TEST_F(ConfigFields, PoolTimeout) {
     server_.signal(SIGCONT);
   }
   EXPECT_TRUE(said);
-  EXPECT_EQ(must(party.channel.depth()), 140 - refused);
 }
 
 TEST_F(ConfigFields, RedisClientIsSharedAndNeverClosed) {

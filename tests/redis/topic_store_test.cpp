@@ -41,7 +41,7 @@ std::vector<Outgoing> batch_of(std::initializer_list<std::string_view> bodies) {
 
 class TopicStoreTest : public testing::Test {
  protected:
-  Result<TopicStore::Dropped> publish(std::initializer_list<std::string_view> bodies, const TopicPolicy& policy = {}) {
+  Result<Dropped> publish(std::initializer_list<std::string_view> bodies, const TopicPolicy& policy = {}) {
     return store_.publish(batch_of(bodies), policy, in(kPatience));
   }
   std::int64_t open(const std::string& channel) {
@@ -254,7 +254,7 @@ TEST_F(TopicStoreTest, ScriptsSurviveFlushAndRestart) {
   must(ask(*client_, {"SCRIPT", "FLUSH"}));
   must(publish({"2"}));
   EXPECT_EQ(number({"XLEN", "lrpc:queue:events:c"}), 2);
-  EXPECT_EQ(must(ask(*client_, {"SCRIPT", "EXISTS", publish_script().hash()}))[0].number(), 1);
+  EXPECT_EQ(must(ask(*client_, {"SCRIPT", "EXISTS", publish_one_script().hash()}))[0].number(), 1);
 }
 
 TEST_F(TopicStoreTest, FullServerRefusesAndKeepsWhatItHas) {

@@ -152,6 +152,13 @@ class BackendChannel {
   /// Removes acked deliveries from the channel. `done[i]` (same size as `tags`) tells whether delivery i was in flight
   /// here; the others are left as they are (D10). An Error means that the whole call failed.
   virtual Result<void> ack(std::span<const DeliveryTag> tags, std::span<bool> done) = 0;
+  /// `ack` for a subscription that wants more at once. A back end that can do it in the same round trip also receives
+  /// (`renewed`, without waiting) into `out`; `received` tells how many came, whether or not the ack succeeded.
+  virtual Result<void> ack_and_receive(std::span<const DeliveryTag> tags, std::span<bool> done,
+                                       std::span<Delivery> /*out*/, std::size_t& received) {
+    received = 0;
+    return ack(tags, done);
+  }
   /// Carries out the settlements in order, setting `done` of each. An Error means that the whole call failed.
   virtual Result<void> settle(std::span<Settlement> settlements) = 0;
   /// Makes the leases end `lease` from now; `done` as in ack.
