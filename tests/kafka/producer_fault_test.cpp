@@ -204,10 +204,13 @@ TEST(ProducerLogin, AWrongPasswordIsPermission) {
   KafkaConfig config = config_for(broker.address(Listener::sasl));
   config.sasl = {.mechanism = "PLAIN", .username = "ada", .password = "wrong-one"};
   const auto producer = producer_for(config);
-  const Produced done = produce(*producer, {.topic = "t"}, in(seconds(2)));
-  ASSERT_TRUE(done.error);
-  EXPECT_EQ(done.error->code, ErrorCode::permission) << done.error->message;
-  EXPECT_THAT(done.error->message, ::testing::Not(HasSubstr("wrong-one")));
+  for (int i = 0; i < 2; ++i) {  // librdkafka says it only once
+    const Produced done = produce(*producer, {.topic = "t"}, in(seconds(2)));
+    ASSERT_TRUE(done.error);
+    EXPECT_EQ(done.error->code, ErrorCode::permission) << done.error->message;
+    EXPECT_FALSE(done.error->retryable);
+    EXPECT_THAT(done.error->message, ::testing::Not(HasSubstr("wrong-one")));
+  }
   config.sasl.password = "right-one";
   RawAdmin(broker.settings()).create_topic("t");
   EXPECT_FALSE(produce(*producer_for(config), {.topic = "t"}).error);
