@@ -54,9 +54,12 @@ Admin::~Admin() = default;
 
 std::optional<Error> Admin::hopeless(std::string_view what, SteadyTime since) const {
   rd_kafka_poll(client_.get(), 0);  // brings the errors
-  const auto trouble = events_.trouble(since);
-  if (!trouble || (!trouble->all_down && !is_refusal(trouble->code))) return std::nullopt;
-  return error_of(trouble->code, what, trouble->text);
+  const auto trouble = events_.trouble(since - ClientEvents::kRepeated);
+  if (!trouble) return std::nullopt;
+  if (is_refusal(trouble->code) || (trouble->all_down && trouble->at >= since)) {
+    return error_of(trouble->code, what, trouble->text);
+  }
+  return std::nullopt;
 }
 
 Error Admin::unanswered(rd_kafka_resp_err_t code, std::string_view what) const {

@@ -59,7 +59,9 @@ std::optional<ClientEvents::Trouble> ClientEvents::trouble(std::chrono::steady_c
 }
 
 void ClientEvents::forget_trouble() {
+  if (!troubled_.load(std::memory_order_relaxed)) return;
   const std::lock_guard lock(mutex_);
+  troubled_.store(false, std::memory_order_relaxed);
   latest_ = {};
   refusal_ = {};
 }
@@ -92,6 +94,7 @@ void ClientEvents::on_error(rd_kafka_t* client, int code, const char* reason, vo
       return;
     }
     const std::lock_guard lock(self->mutex_);
+    self->troubled_.store(true, std::memory_order_relaxed);
     Trouble& into = is_refusal(error) ? self->refusal_ : self->latest_;
     const bool all_down = error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
     // "All brokers are down" tells less than what came before it.

@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -40,8 +41,10 @@ class ClientEvents {
   };
   /// The latest since `since`; what no waiting mends (a wrong password, a bad certificate) goes before the rest.
   [[nodiscard]] std::optional<Trouble> trouble(std::chrono::steady_clock::time_point since) const;
-  /// Calls are answered again: what was is over.
+  /// Calls are answered again: what was is over. Costs nothing when nothing was.
   void forget_trouble();
+  /// librdkafka does not repeat an error of the same kind for so long (30 s): one of that age may be the present one.
+  static constexpr std::chrono::seconds kRepeated{35};
 
   void log(LogLevel level, std::string_view text) const;
 
@@ -59,6 +62,7 @@ class ClientEvents {
 
   Logger logger_;
   std::string expected_name_;
+  std::atomic<bool> troubled_{false};
   mutable std::mutex mutex_;
   std::string complaint_;  // about the certificate that was shown last
   Trouble latest_;

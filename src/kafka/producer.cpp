@@ -24,8 +24,6 @@ constexpr auto kLeastSlack = std::chrono::milliseconds(1);
 constexpr auto kMostSlack = std::chrono::milliseconds(100);
 /// With less time left nothing is sent again.
 constexpr auto kLeastRound = std::chrono::seconds(2);
-/// Trouble with the brokers so long before a call may still be what it fails by.
-constexpr auto kTroubleLasts = std::chrono::seconds(5);
 /// Until what failed for the moment is tried again.
 constexpr auto kPause = std::chrono::milliseconds(50);
 /// Until room is looked for in a full local buffer again.
@@ -94,7 +92,7 @@ class Sending {
     }
     if (!is_waiting_over(slot.code)) return error_of(slot.code, what);
     // It never left; why the brokers could not be reached is more than that time ran out.
-    const auto trouble = client.trouble(began_ - kTroubleLasts);
+    const auto trouble = client.trouble(began_ - ClientEvents::kRepeated);
     Error error = trouble ? error_of(trouble->code, what, trouble->text)
                           : error_of(slot.code, what, "no broker could take it in time");
     if (error.code != ErrorCode::permission) error.code = ErrorCode::unavailable;

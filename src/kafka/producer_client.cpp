@@ -59,7 +59,8 @@ void ProducerClient::poll() {
   while (!stopping_.load(std::memory_order_relaxed)) rd_kafka_poll(client_.get(), kPollMs);
 }
 
-void ProducerClient::on_report(rd_kafka_t* /*client*/, const rd_kafka_message_t* message, void* /*opaque*/) noexcept {
+void ProducerClient::on_report(rd_kafka_t* /*client*/, const rd_kafka_message_t* message, void* opaque) noexcept {
+  if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) static_cast<ClientEvents*>(opaque)->forget_trouble();
   auto& slot = *static_cast<ProduceSlot*>(message->_private);
   slot.code = message->err;
   slot.status = rd_kafka_message_status(message);

@@ -250,6 +250,8 @@ Result<ConfPtr> consumer_conf(const KafkaConfig& config, const std::string& grou
   // The broker waits this long for members in a rebalance; librdkafka wants no less than the session's.
   conf.set_ms("max.poll.interval.ms", std::max(config.rebalance_timeout, config.session_timeout), 1, 86'400'000,
               "rebalance_timeout");
+  conf.set("receive.message.max.bytes", 2'147'483'647,
+           "receive.message.max.bytes");  // max_body_size has no upper limit
   // A broker that keeps us waiting longer than that for a batch is taken for dead. An idle fetch is asked for anew
   // every half second, because a partition that is added waits for the end of the one under way.
   const Duration wait = std::min(config.read_batch_timeout, Duration(500));

@@ -3,11 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <thread>
 
 #include "client_fixture.hpp"
 #include "kafka/errors.hpp"
+#include "tally.hpp"
 
 namespace lrpc::queue::kafka::test {
 namespace {
@@ -15,7 +15,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 /// An address of this machine where nobody listens.
@@ -154,49 +153,19 @@ TEST_F(ProducerFault, ABrokerThatComesBackInTimeGetsIt) {
 }
 
 TEST_F(ProducerFault, RestartsUnderLoadLoseAndRepeatNothing) {
-  const auto producer = used_producer();
-  std::atomic<bool> stop = false;
-  std::atomic<int> number = 0;
-  std::mutex mutex;
-  std::vector<std::string> certain{""};  // the first one's
-  std::vector<std::string> open;
-  std::vector<std::jthread> threads;
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&] {
-      while (!stop) {
-        const std::string value = std::to_string(++number);
-        const Produced done = produce(*producer, {.topic = "t", .value = bytes(value)}, in(seconds(1)));
-        const std::lock_guard lock(mutex);
-        if (!done.error) certain.push_back(value);
-        if (done.error && done.error->code == ErrorCode::outcome_unknown) open.push_back(value);
-      }
-    });
-  }
-  std::this_thread::sleep_for(milliseconds(300));
+  RawAdmin(broker_.settings()).create_topic("load");
+  const auto producer = producer_for(config_);
+  Tally tally(*producer, "load", 4, seconds(1));
+  ASSERT_TRUE(eventually([&] { return tally.stored() > 20; }));
   broker_.kill();
   std::this_thread::sleep_for(milliseconds(1'500));
   broker_.start();
-  std::this_thread::sleep_for(milliseconds(1'500));
-  stop = true;
-  threads.clear();
-  EXPECT_TRUE(
-      eventually([&] { return !produce(*producer, {.topic = "t", .value = bytes("end")}, in(seconds(5))).error; }));
-  std::vector<std::string> found;
-  for (const RawRecord& record : stored()) {
-    if (record.value != "end") found.push_back(record.value.value_or("none"));
-  }
-  std::ranges::sort(found);
-  std::ranges::sort(certain);
-  std::ranges::sort(open);
-  EXPECT_EQ(std::ranges::adjacent_find(found), found.end()) << "stored twice";
-  std::vector<std::string> lost;
-  std::ranges::set_difference(certain, found, std::back_inserter(lost));
-  EXPECT_THAT(lost, IsEmpty());
-  std::vector<std::string> possible;
-  std::ranges::set_union(certain, open, std::back_inserter(possible));
-  std::vector<std::string> unexplained;
-  std::ranges::set_difference(found, possible, std::back_inserter(unexplained));
-  EXPECT_THAT(unexplained, IsEmpty()) << "told as not stored";
+  const std::size_t before = tally.stored();
+  EXPECT_TRUE(eventually([&] { return tally.stored() > before + 20; }));
+  tally.stop();
+  // What is under way still arrives before this one.
+  EXPECT_TRUE(eventually([&] { return !produce(*producer, {.topic = "t"}, in(seconds(5))).error; }));
+  tally.check(RawConsumer(broker_.settings()).read("load", 0));
 }
 
 TEST(ProducerLogin, AWrongPasswordIsPermission) {
@@ -204,10 +173,13 @@ TEST(ProducerLogin, AWrongPasswordIsPermission) {
   KafkaConfig config = config_for(broker.address(Listener::sasl));
   config.sasl = {.mechanism = "PLAIN", .username = "ada", .password = "wrong-one"};
   const auto producer = producer_for(config);
-  const Produced done = produce(*producer, {.topic = "t"}, in(seconds(2)));
-  ASSERT_TRUE(done.error);
-  EXPECT_EQ(done.error->code, ErrorCode::permission) << done.error->message;
-  EXPECT_THAT(done.error->message, ::testing::Not(HasSubstr("wrong-one")));
+  for (int i = 0; i < 2; ++i) {  // librdkafka says it only once
+    const Produced done = produce(*producer, {.topic = "t"}, in(seconds(2)));
+    ASSERT_TRUE(done.error);
+    EXPECT_EQ(done.error->code, ErrorCode::permission) << done.error->message;
+    EXPECT_FALSE(done.error->retryable);
+    EXPECT_THAT(done.error->message, ::testing::Not(HasSubstr("wrong-one")));
+  }
   config.sasl.password = "right-one";
   RawAdmin(broker.settings()).create_topic("t");
   EXPECT_FALSE(produce(*producer_for(config), {.topic = "t"}).error);
