@@ -92,15 +92,16 @@ TEST(Usage, WrongUseExitsWith2AndSaysWhyOnStderr) {
   }
 }
 
-TEST(Usage, BackEndsOfLaterStepsAreUnsupported) {
-  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"--storage", "kafka", "--prefix", "x"},
-                                                    std::vector<std::string>{"--brokers", "localhost:1,localhost:2"}}) {
+TEST(Usage, AKafkaThatIsNotThereIsSaid) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"--brokers", "localhost:1,localhost:2"},
+        std::vector<std::string>{"--storage", "kafka", "--brokers", "localhost:1", "--prefix", "x"}}) {
     for (const char* const command : {"bench", "topics"}) {
       std::vector<std::string> words = arguments;
       words.emplace_back(command);
       const RunResult result = run(words);
-      EXPECT_EQ(result.exit_code, 1) << result.err;
-      EXPECT_NE(result.err.find("kafka"), std::string::npos) << result.err;
+      EXPECT_EQ(result.exit_code, 3) << result.err;
+      EXPECT_NE(result.err.find("connect to Kafka: localhost:"), std::string::npos) << result.err;
       EXPECT_EQ(result.out, "");
     }
   }
