@@ -24,6 +24,7 @@ Result<std::vector<TopicPartition>> KafkaChannel::partitions(Lane lane, SteadyTi
   auto count = parts_.cluster->admin->partition_count(topic, until);
   if (!count) return std::unexpected(std::move(count.error()));
   std::vector<TopicPartition> list;
+  list.reserve(static_cast<std::size_t>(*count));
   for (std::int32_t i = 0; i < *count; ++i) list.push_back({.topic = topic, .partition = i});
   return list;
 }

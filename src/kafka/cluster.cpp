@@ -74,6 +74,7 @@ Result<void> Cluster::ensure_topics(std::span<const TopicSpec> topics) {
   if (missing.empty()) return {};
   if (auto ok = admin->create_topics(missing, until); !ok) return ok;
   std::vector<std::string> names_of_missing;
+  names_of_missing.reserve(missing.size());
   for (const TopicSpec& spec : missing) names_of_missing.push_back(spec.name);
   return await_topics(names_of_missing, true, until);
 }

@@ -73,10 +73,12 @@ ReadRecord read_record(std::string_view key, Bytes value, const RecordHeaders& h
   ReadRecord record{.message = Envelope::make_encoded(std::move(value))};
   Envelope& message = *record.message;
   std::string_view id = key.empty() ? place : key;
-  std::optional<std::int64_t> timestamp;
-  std::optional<std::int64_t> enqueued_ms;
+  constexpr std::int64_t kAbsent = -1;
+  std::int64_t timestamp = timestamp_ms / 1000;
+  std::int64_t enqueued_ms = kAbsent;
+  std::int64_t due_ms = kAbsent;
   std::int64_t expires_at = 0;
-  const auto take = [&](std::string_view name, std::string_view text, auto& into) {
+  const auto take = [&](std::string_view name, std::string_view text, std::int64_t& into) {
     if (const auto number = parse_number(text)) {
       into = *number;
     } else if (record.malformed.empty()) {
@@ -93,7 +95,7 @@ ReadRecord read_record(std::string_view key, Bytes value, const RecordHeaders& h
     } else if (name == kAttempts) {
       take(name, text, record.attempts);
     } else if (name == kDue) {
-      take(name, text, record.due_ms);
+      take(name, text, due_ms);
     } else if (name == kEnqueued) {
       take(name, text, enqueued_ms);
     } else if (!is_reserved(name)) {
@@ -102,11 +104,13 @@ ReadRecord read_record(std::string_view key, Bytes value, const RecordHeaders& h
   }
   message.set_id(id);
   if (key != id) message.set_key(std::string(key));
-  message.set_timestamp(timestamp.value_or(timestamp_ms / 1000));
+  if (due_ms != kAbsent) record.due_ms = due_ms;
+  message.set_timestamp(timestamp);
   message.set_expires_at(expires_at);
   // The record's own time is finer than the second of the header, but another program's clock may have set it.
   const bool same_second = timestamp_ms / 1000 == message.timestamp();
-  message.set_enqueued_at_ms(enqueued_ms.value_or(same_second ? timestamp_ms : message.timestamp() * 1000));
+  if (enqueued_ms == kAbsent) enqueued_ms = same_second ? timestamp_ms : message.timestamp() * 1000;
+  message.set_enqueued_at_ms(enqueued_ms);
   return record;
 }
 

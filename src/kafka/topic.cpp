@@ -53,6 +53,7 @@ Result<std::vector<TopicPartition>> KafkaTopic::partitions(SteadyTime until) {
   auto count = cluster_->admin->partition_count(topic_, until);
   if (!count) return std::unexpected(std::move(count.error()));
   std::vector<TopicPartition> list;
+  list.reserve(static_cast<std::size_t>(*count));
   for (std::int32_t i = 0; i < *count; ++i) list.push_back({.topic = topic_, .partition = i});
   return list;
 }
@@ -113,6 +114,7 @@ Result<void> KafkaTopic::create_channel(const std::string& channel, std::span<co
   if (!bounds) return std::unexpected(std::move(bounds.error()));
   const bool latest = cluster_->config.start_offset == StartOffset::latest;
   std::vector<OffsetCommit> offsets;
+  offsets.reserve(list.size());
   for (std::size_t i = 0; i < list.size(); ++i) {
     offsets.push_back({.partition = list[i], .offset = latest ? (*bounds)[i].high : (*bounds)[i].low});
   }

@@ -110,17 +110,19 @@ TEST_F(Line, PoolTimeoutBoundsTheWaitBehindAStalledLine) {
   line_.both(Flow::stall);
   std::vector<std::jthread> threads;
   std::atomic<int> refused{0};
-  // More than may share one connection.
+  std::atomic<int> answered{0};
+  // More than may share one connection. Not publishes: those wait for each other and go together.
   for (int t = 0; t < 140; ++t) {
     threads.emplace_back([&] {
-      const auto result = here.topic.pub("x");
+      const auto result = here.channel.depth();
+      if (result) ++answered;
       if (!result && result.error().message.find("pool_timeout") != std::string::npos) ++refused;
     });
   }
   EXPECT_TRUE(eventually([&] { return refused >= 12; }));
   line_.both(Flow::pass);
   threads.clear();
-  EXPECT_EQ(must(here.channel.depth()), 140 - refused) << "those that stalled arrived";
+  EXPECT_EQ(answered, 140 - refused) << "those that stalled were answered";
 }
 
 // The server has closed the line, the consumer does not know: its waits are renewed, and find out.
