@@ -20,9 +20,11 @@ format() {
 }
 
 tidy() {
+  # By units of several files: their headers are read once.
   cmake --preset tidy >/dev/null
-  find src cli -name '*.cpp' -print0 |
-    xargs -0 -n 1 -P 2 clang-tidy-19 -p build/tidy --quiet 2>/dev/null
+  find build/tidy/src build/tidy/cli -name 'unity_*.cxx' -print0 |
+    xargs -0 -n 1 -P 2 clang-tidy-19 -p build/tidy --header-filter='/(include/lrpc|src|cli)/.*[.][ch]pp$' --quiet \
+      2>/dev/null
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
