@@ -24,7 +24,12 @@ KafkaChannel::KafkaChannel(Parts parts)
       retry_topic_(parts_.cluster->names.retry_topic(parts_.topic_name, parts_.name)),
       dead_topic_(parts_.cluster->names.dead_topic(parts_.topic_name, parts_.name)),
       state_(new_owner()),
-      mover_({.cluster = parts_.cluster, .text = text(), .channel = parts_.name, .retry_topic = retry_topic_}, state_),
+      mover_({.cluster = parts_.cluster,
+              .text = text(),
+              .channel = parts_.name,
+              .topic = topic_,
+              .retry_topic = retry_topic_},
+             state_),
       dead_letters_({.cluster = parts_.cluster,
                      .text = text(),
                      .channel = parts_.name,
@@ -32,7 +37,10 @@ KafkaChannel::KafkaChannel(Parts parts)
                      .dead_topic = dead_topic_,
                      .retry_topic = retry_topic_,
                      .on_requeued = [this](auto drafts, auto produced) { requeued(drafts, produced); }}),
-      on_jump_(parts_.cluster->clock->on_jump([this] { state_.changed.notify_all(); })),
+      on_jump_(parts_.cluster->clock->on_jump([this] {
+        const std::lock_guard lock(state_.mutex);
+        state_.changed.notify_all();
+      })),
       policy_(parts_.policy) {}
 
 KafkaChannel::~KafkaChannel() { static_cast<void>(close()); }
@@ -156,10 +164,10 @@ Result<std::size_t> KafkaChannel::receive(std::span<Delivery> out, const Receive
   const bool waits = options.deadline > std::chrono::steady_clock::now();
   std::unique_lock lock(state_.mutex);
   for (bool first = true;; first = false) {
+    mature(lock);  // it may let go of the lock: what follows is looked at after it
     if (gate_.is_shut()) return closed();
     if (state_.gone) return deleted();
     if (!receiving_) return 0;
-    mature(lock);
     auto count = hand_out(lock, out, options);
     if (count && *count > 0) return count;
     if (state_.trouble && state_.trouble->code == ErrorCode::permission) return std::unexpected(*state_.trouble);
@@ -200,8 +208,19 @@ Result<std::size_t> KafkaChannel::hand_out(std::unique_lock<std::mutex>& lock, s
       return std::unexpected(std::move(ok.error()));
     }
   }
+  // While the commit was under way the partitions may have gone to somebody else.
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!state_.shelf.is_ours(out[i].tag)) {
+      state_.shelf.take_back(out.subspan(i, 1));
+      out[i] = Delivery{};
+    } else if (kept++ != i) {
+      out[kept - 1] = std::exchange(out[i], Delivery{});
+    }
+  }
   state_.changed.notify_all();  // there may be room again
-  return count;
+  if (state_.paused && state_.shelf.ready() == 0) member_->wake();
+  return kept;
 }
 
 Result<void> KafkaChannel::ack(std::span<const DeliveryTag> tags, std::span<bool> done) {
@@ -315,6 +334,10 @@ Result<void> KafkaChannel::write_moves(std::span<Settlement> settlements) {
     for (std::size_t i = 0; i < moving.size(); ++i) {
       moving[i]->done = !produced[i].error;
       state_.shelf.end_move(moving[i]->tag, moving[i]->done);
+      // Nobody tries that again: it comes again as after a lost lease.
+      if (produced[i].error && !produced[i].error->retryable) {
+        state_.shelf.give_lease(moving[i]->tag, now.tick_ms + policy_.ack_timeout.count());
+      }
       if (moving[i]->done) foresee(state_.shelf, drafts[i], produced[i], now.wall_ms);
       if (produced[i].error && result) result = std::unexpected(*produced[i].error);
     }

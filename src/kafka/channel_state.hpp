@@ -29,6 +29,7 @@ struct ChannelState {
   std::optional<Error> commit_error{};  ///< Of the last one.
 
   bool assigned = false;           ///< The member knows its partitions.
+  bool paused = false;             ///< The member reads no further, since the shelf is full.
   std::optional<Error> trouble{};  ///< Why nothing comes; empty while all is well.
   bool gone = false;               ///< The channel was deleted: its group has no offsets any more.
   std::int64_t lost = 0;           ///< Messages that the topic's retention took before they were read.

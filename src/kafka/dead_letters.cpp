@@ -20,7 +20,8 @@ constexpr std::string_view kOffset = "dlq_offset";
 constexpr std::string_view kLetterAttempts = "dlq_attempts";
 constexpr std::string_view kFailedAt = "dlq_failed_at";
 constexpr std::string_view kRemoved = "dlq_removed";
-constexpr std::size_t kMostRequeued = 500;  // written at once
+constexpr std::size_t kLongestError = 8192;  // the record has to fit
+constexpr std::size_t kMostRequeued = 500;   // written at once
 
 std::string_view header(const RecordHeaders& headers, std::string_view name) {
   const auto found = std::ranges::find(headers, name, &RecordHeaders::value_type::first);
@@ -75,7 +76,7 @@ Draft DeadLetters::draft(const Letter& letter) const {
   RecordHeaders headers =
       headers_of(*letter.message, {.attempts = letter.attempts, .channel = parts_.channel, .other_time = true});
   headers.emplace_back(kReason, to_string(letter.reason));
-  headers.emplace_back(kError, letter.error);
+  headers.emplace_back(kError, letter.error.substr(0, kLongestError));
   headers.emplace_back(kTopic, letter.from.key.lane == Lane::topic ? parts_.topic : parts_.retry_topic);
   headers.emplace_back(kPartition, std::to_string(letter.from.key.number));
   headers.emplace_back(kOffset, std::to_string(letter.from.offset));

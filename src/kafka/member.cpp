@@ -69,6 +69,7 @@ void Member::wake() noexcept {
 Result<void> Member::commit_now(std::unique_lock<std::mutex>& lock, SteadyTime deadline) {
   const std::uint64_t mine = ++state_.commits_asked;
   wake();
+  state_.changed.notify_all();
   if (!state_.changed.wait_until(lock, deadline, [&] { return state_.commits_ended >= mine; })) {
     return fail(ErrorCode::timeout, parts_.channel_text + ": the broker did not confirm a commit in time", true);
   }
@@ -91,6 +92,7 @@ Result<void> Member::stop(SteadyTime deadline) {
 
 void Member::run() {
   while (stop_by_ == 0) {
+    if (std::exchange(leaves_, false)) rd_kafka_unsubscribe(client_.get());
     if (std::chrono::steady_clock::now() >= rejoin_at_) {
       rejoin_at_ = SteadyTime::max();
       PartitionsPtr topics(rd_kafka_topic_partition_list_new(2));
@@ -116,7 +118,9 @@ Duration Member::until_commit() const {
     const std::lock_guard lock(state_.mutex);
     if (!under_ && state_.commits_asked > state_.commits_ended) return Duration(0);
   }
-  const auto left = std::chrono::ceil<Duration>(std::min(next_commit_, rejoin_at_) - std::chrono::steady_clock::now());
+  // While a commit is under way its result ends the wait.
+  const SteadyTime next = under_ ? rejoin_at_ : std::min(next_commit_, rejoin_at_);
+  const auto left = std::chrono::ceil<Duration>(next - std::chrono::steady_clock::now());
   return std::clamp(left, Duration(0), kLongestPoll);
 }
 
@@ -185,6 +189,7 @@ void Member::reached_end(const rd_kafka_message_t& message) {
   {
     const std::lock_guard lock(state_.mutex);
     if (state_.shelf.owns(key)) state_.shelf.skip_to(key, message.offset);
+    state_.trouble.reset();
   }
   state_.changed.notify_all();
 }
@@ -227,11 +232,12 @@ void Member::keep_room() {
   {
     std::unique_lock lock(state_.mutex);
     if (!look() && !paused_[static_cast<std::size_t>(Lane::topic)]) {
-      state_.changed.wait_for(lock, std::min(kFullFor, until_next_commit()), [&] {
+      state_.changed.wait_for(lock, under_ ? kFullFor : std::min(kFullFor, until_next_commit()), [&] {
         return look() || stop_by_ != 0 || (!under_ && state_.commits_asked > state_.commits_ended);
       });
     }
     state_.shelf.set_unread(retry_full && !topic_full);
+    state_.paused = topic_full;
   }
   set_paused(Lane::topic, topic_full);
   set_paused(Lane::retry, retry_full);

@@ -89,7 +89,7 @@ class Member : private ClientEvents {
   Result<bool> group_is_gone();
   void commit_what_changed();
   void take_commit_results();
-  void commit_and_wait(SteadyTime deadline);
+  void suspend_and_commit(SteadyTime deadline);
   void commit_ended(const Under& under, rd_kafka_event_t* event);
   void commit_failed(const Under& under, Error error);
   [[nodiscard]] Duration until_next_commit() const;
@@ -111,6 +111,7 @@ class Member : private ClientEvents {
   SteadyTime rejoin_at_ = SteadyTime::max();
   std::vector<PartitionKey> assigned_;
   std::array<bool, 2> paused_{};
+  bool leaves_ = false;                   // the channel was deleted
   std::atomic<std::int64_t> stop_by_{0};  // steady clock, nanoseconds; 0 = goes on
 };
 

@@ -56,11 +56,17 @@ void Member::assigned(rd_kafka_topic_partition_list_t* partitions) {
     // waits for the assignment still.)
     const PartitionsPtr none(rd_kafka_topic_partition_list_new(0));
     rd_kafka_assign(client_.get(), none.get());
-    rejoin_at_ = std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    {
+      const std::lock_guard lock(state_.mutex);
+      for (const auto& partition : entries(partitions)) state_.shelf.suspend(key_of(partition));
+      leaves_ = state_.gone;
+    }
+    rejoin_at_ = leaves_ ? SteadyTime::max() : std::chrono::steady_clock::now() + std::chrono::seconds(1);
     set_trouble(std::move(found.error()));
     return;
   }
   const auto code = rd_kafka_assign(client_.get(), partitions);
+  rd_kafka_resume_partitions(client_.get(), partitions);  // a pause may outlast an assignment
   for (const auto& partition : entries(partitions)) assigned_.push_back(key_of(partition));
   {
     const std::lock_guard lock(state_.mutex);
@@ -140,31 +146,29 @@ Result<bool> Member::group_is_gone() {
   const auto timeout = static_cast<int>(parts_.config.dial_timeout.count());
   const TopicPtr topic(rd_kafka_topic_new(client_.get(), parts_.topic.c_str(), nullptr));
   const rd_kafka_metadata_t* raw = nullptr;
-  if (const auto code = rd_kafka_metadata(client_.get(), 0, topic.get(), &raw, timeout);
+  if (const auto code = attempt([&] { return rd_kafka_metadata(client_.get(), 0, topic.get(), &raw, timeout); });
       code != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return failed(code, what);
   }
   const MetadataPtr metadata(raw);
   const int count = metadata->topic_cnt > 0 ? metadata->topics[0].partition_cnt : 0;
+  // A broker that knows no partitions says nothing about the group.
+  if (count == 0) return failed(RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, what);
   PartitionsPtr all(rd_kafka_topic_partition_list_new(count));
   for (int i = 0; i < count; ++i) rd_kafka_topic_partition_list_add(all.get(), parts_.topic.c_str(), i);
-  if (const auto code = rd_kafka_committed(client_.get(), all.get(), timeout); code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+  if (const auto code = attempt([&] { return rd_kafka_committed(client_.get(), all.get(), timeout); });
+      code != RD_KAFKA_RESP_ERR_NO_ERROR) {
     return failed(code, what);
+  }
+  for (const auto& entry : entries(all.get())) {
+    if (entry.err != RD_KAFKA_RESP_ERR_NO_ERROR) return failed(entry.err, what);
   }
   return std::ranges::none_of(entries(all.get()), [](const auto& entry) { return entry.offset >= 0; });
 }
 
 void Member::revoked() {
-  // One that was lost is others' already: our commit would be refused.
-  if (rd_kafka_assignment_lost(client_.get()) == 0) {
-    commit_and_wait(std::chrono::steady_clock::now() +
-                    std::min(parts_.config.write_timeout, parts_.config.rebalance_timeout / 2));
-  }
-  {
-    const std::lock_guard lock(state_.mutex);
-    state_.assigned = false;
-    for (const PartitionKey key : assigned_) state_.shelf.suspend(key);
-  }
+  suspend_and_commit(std::chrono::steady_clock::now() +
+                     std::min(parts_.config.write_timeout, parts_.config.rebalance_timeout / 2));
   assigned_.clear();
   paused_ = {};
   rd_kafka_assign(client_.get(), nullptr);
@@ -253,13 +257,21 @@ void Member::commit_failed(const Under& under, Error error) {
   state_.changed.notify_all();
 }
 
-// The last state of all that is ours, at a revocation and at the end.
-void Member::commit_and_wait(SteadyTime deadline) {
+// The last state of all that is ours. What is settled after it is known here only, until the partition comes back.
+void Member::suspend_and_commit(SteadyTime deadline) {
+  if (stop_by_ != 0) deadline = std::min(deadline, SteadyTime(std::chrono::nanoseconds(stop_by_.load())));
   Under last;
   {
     const std::lock_guard lock(state_.mutex);
     last.asked = state_.commits_asked;
     last.commits = state_.shelf.to_commit(true);
+    state_.assigned = false;
+    for (const PartitionKey key : assigned_) state_.shelf.suspend(key);
+  }
+  // One that was lost is others' already: our commit would be refused.
+  if (rd_kafka_assignment_lost(client_.get()) != 0) {
+    commit_failed(last, error_of(RD_KAFKA_RESP_ERR__ASSIGNMENT_LOST, parts_.channel_text + ": commit"));
+    return;
   }
   if (last.commits.empty()) return commit_ended(last, nullptr);
   const PartitionsPtr list = to_list(last.commits);

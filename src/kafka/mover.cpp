@@ -49,9 +49,9 @@ void Mover::run(const std::stop_token& stop) {
       work_ = false;
       places = std::exchange(places_, {});
     }
-    Result<void> ok = move_early();
+    Result<void> ok = move_early(stop);
     if (ok) ok = rewrite();
-    if (ok) ok = refill(places);
+    if (ok) ok = refill(places, stop);
     if (ok) continue;
     parts_.cluster->logger(LogLevel::warning, parts_.text + ": " + ok.error().message + "; trying again");
     std::unique_lock lock(mutex_);
@@ -75,8 +75,8 @@ Result<Draft> Mover::retry_draft(const Envelope& message, EnvelopePtr body, std:
                .retry = stamp};
 }
 
-Result<void> Mover::move_early() {
-  while (true) {
+Result<void> Mover::move_early(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
     std::vector<Shelf::Moving> moves;
     {
       const std::lock_guard lock(state_.mutex);
@@ -111,6 +111,7 @@ Result<void> Mover::move_early() {
     state_.changed.notify_all();
     if (!result) return result;
   }
+  return {};
 }
 
 Result<void> Mover::rewrite() {
@@ -162,9 +163,9 @@ Result<void> Mover::rewrite() {
 }
 
 // Leaves in `places` what could not be read.
-Result<void> Mover::refill(std::vector<Place>& places) {
+Result<void> Mover::refill(std::vector<Place>& places, const std::stop_token& stop) {
   std::ranges::sort(places, std::greater{});
-  while (!places.empty()) {
+  while (!places.empty() && !stop.stop_requested()) {
     auto record = read_one(places.back());
     if (!record) return std::unexpected(std::move(record.error()));
     {
@@ -186,12 +187,18 @@ Result<std::optional<ReadRecord>> Mover::read_one(Place place) {
   auto reader = parts_.cluster->reader();
   if (!reader) return std::unexpected(std::move(reader.error()));
   std::optional<ReadRecord> record;
-  auto ok = (*reader)->read(parts_.retry_topic, place.key.number, place.offset, place.offset + 1,
-                            parts_.cluster->deadline(), [&](const rd_kafka_message_t& message) {
+  const std::string& topic = place.key.lane == Lane::topic ? parts_.topic : parts_.retry_topic;
+  auto ok = (*reader)->read(topic, place.key.number, place.offset, place.offset + 1, parts_.cluster->deadline(),
+                            [&](const rd_kafka_message_t& message) {
                               record = read_message(message);
                               return false;
                             });
-  if (!ok) return std::unexpected(std::move(ok.error()));
+  if (!ok) {
+    // Retention took it, with all before it.
+    const int code = ok.error().native_code;
+    if (code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) return record;
+    return std::unexpected(std::move(ok.error()));
+  }
   return record;
 }
 

@@ -22,6 +22,7 @@ class Mover {
     std::shared_ptr<Cluster> cluster;
     std::string text;  ///< "channel x of topic y", for messages.
     std::string channel;
+    std::string topic;
     std::string retry_topic;
   };
   Mover(Parts parts, ChannelState& state) : parts_(std::move(parts)), state_(state) {}
@@ -38,9 +39,9 @@ class Mover {
 
  private:
   void run(const std::stop_token& stop);
-  Result<void> move_early();
+  Result<void> move_early(const std::stop_token& stop);
   Result<void> rewrite();
-  Result<void> refill(std::vector<Place>& places);
+  Result<void> refill(std::vector<Place>& places, const std::stop_token& stop);
   Result<std::optional<ReadRecord>> read_one(Place place);
   [[nodiscard]] Result<Draft> retry_draft(const Envelope& message, EnvelopePtr body, std::int32_t partition,
                                           const Stamp& stamp) const;

@@ -217,6 +217,19 @@ bool Shelf::touch(const DeliveryTag& tag, std::int64_t until) {
   return true;
 }
 
+void Shelf::give_lease(const DeliveryTag& tag, std::int64_t until) {
+  Slot* slot = in_flight(tag);
+  if (slot == nullptr) return;
+  if (slot->until == kForever) ++leased_;
+  slot->until = until;
+  leases_.push({.until = until, .slot = index_of(tag), .generation = tag.generation});
+}
+
+bool Shelf::is_ours(const DeliveryTag& tag) const {
+  const Slot* slot = in_flight(tag);
+  return slot != nullptr && !partitions_.at(slot->place.key).suspended;
+}
+
 bool Shelf::give_back(const DeliveryTag& tag, bool count_attempt) {
   Slot* slot = in_flight(tag);
   if (slot == nullptr) return false;

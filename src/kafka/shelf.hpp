@@ -121,6 +121,10 @@ class Shelf {
   [[nodiscard]] std::optional<DeliveryTag> find(std::string_view id) const;
   bool settle(const DeliveryTag& tag);
   bool touch(const DeliveryTag& tag, std::int64_t until);
+  /// The same, and of one that went on by itself, too: from now on it has a lease.
+  void give_lease(const DeliveryTag& tag, std::int64_t until);
+  /// Whether it is in flight here and its partition is ours at present.
+  [[nodiscard]] bool is_ours(const DeliveryTag& tag) const;
   bool give_back(const DeliveryTag& tag, bool count_attempt);
   /// The new delivery's tag; empty when it is not in flight.
   std::optional<DeliveryTag> keep(const DeliveryTag& tag, bool count_attempt);
