@@ -44,9 +44,11 @@ Result<std::unique_ptr<Admin>> Admin::make(const KafkaConfig& config, Logger log
   // librdkafka (2.0.2 to at least 2.11) dereferences null when it asks for a group's offsets and hears that the
   // coordinator has moved.
   rd_kafka_conf_set(conf->get(), "group.id", "lrpc-queue-admin", nullptr, 0);
+  const SteadyTime made = std::chrono::steady_clock::now();
   auto client = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
   if (!client) return std::unexpected(std::move(client.error()));
   self->client_ = std::move(*client);
+  self->made_ = made;
   return self;
 }
 
@@ -56,7 +58,7 @@ std::optional<Error> Admin::hopeless(std::string_view what, SteadyTime since) co
   rd_kafka_poll(client_.get(), 0);  // brings the errors
   const auto trouble = events_.trouble(since - ClientEvents::kRepeated);
   if (!trouble) return std::nullopt;
-  if (is_refusal(trouble->code) || (trouble->all_down && trouble->at >= since)) {
+  if (is_refusal(trouble->code) || (trouble->all_down && trouble->at >= std::min(since, heard_since_.load()))) {
     return error_of(trouble->code, what, trouble->text);
   }
   return std::nullopt;
@@ -151,7 +153,10 @@ Result<MetadataPtr> Admin::metadata(const std::string* topic, bool all, std::str
 }
 
 Result<void> Admin::connect(SteadyTime deadline) {
+  // librdkafka connects when it is made, and says only once that nobody is there: that may have been before this call.
+  heard_since_ = std::exchange(made_, SteadyTime::max());
   auto found = metadata(nullptr, false, "connect to Kafka", deadline, 1);
+  heard_since_ = SteadyTime::max();
   if (!found) return std::unexpected(std::move(found.error()));
   return {};
 }

@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -153,6 +154,8 @@ class Admin {
   ClientEvents events_;
   const int max_attempts_;
   ClientPtr client_;
+  SteadyTime made_ = SteadyTime::max();  // until the first connect, which no other call comes before
+  std::atomic<SteadyTime> heard_since_ = SteadyTime::max();
 
   std::mutex mutex_;
   std::map<std::string, Known, std::less<>> known_;
