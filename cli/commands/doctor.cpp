@@ -18,7 +18,8 @@ constexpr const char* kDoctorFooter =
     "\"what\":...,\"advice\":...}]}.\n"
     "Exit code 0 without errors, 1 with one, 3 when the server cannot be reached. Changes nothing.\n\n"
     "Examples:\n"
-    "  lrpc-queue doctor --redis localhost:6379";
+    "  lrpc-queue doctor --redis localhost:6379\n"
+    "  lrpc-queue doctor --brokers kafka1:9092,kafka2:9092 --json";
 
 std::string as_text(const Diagnosis& diagnosis) {
   std::string text = fmt::format("server: {}\n", diagnosis.server);

@@ -104,7 +104,7 @@ class Tail {
 
   /// Whether it is worth to try again; says so once.
   bool passes(const Error& error) {
-    if (error.code != ErrorCode::unavailable && error.code != ErrorCode::outcome_unknown) return false;
+    if (!error.retryable && error.code != ErrorCode::outcome_unknown) return false;
     if (!std::exchange(lost_, true)) session_.console.error(error.message + "; trying again");
     return true;
   }

@@ -166,9 +166,13 @@ Result<std::vector<std::string>> Admin::brokers(SteadyTime deadline) {
   if (!found) return std::unexpected(std::move(found.error()));
   std::vector<std::string> result;
   for (const auto& broker : std::span((*found)->brokers, static_cast<std::size_t>((*found)->broker_cnt))) {
-    result.push_back(std::string(broker.host) + ":" + std::to_string(broker.port));
+    result.push_back(address_of(broker));
   }
   return result;
+}
+
+std::string address_of(const rd_kafka_metadata_broker_t& broker) {
+  return std::string(broker.host) + ":" + std::to_string(broker.port);
 }
 
 PartitionsPtr list_of(std::span<const TopicPartition> partitions) {

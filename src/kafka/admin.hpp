@@ -58,6 +58,27 @@ struct OffsetCommit {
   std::string metadata{};  ///< Text without zeros, of at most the broker's offset.metadata.max.bytes.
 };
 
+/// A broker, as the others of its cluster name it.
+struct BrokerNode {
+  std::int32_t id = -1;
+  std::string address{};  ///< "host:port"
+};
+
+/// A topic and the copies of its partitions.
+struct TopicCopies {
+  std::string name{};
+  int partitions = 0;
+  int fewest_replicas = 0;  ///< Of the partition that has the fewest.
+  int fewest_in_sync = 0;
+  int without_leader = 0;  ///< Partitions that nobody leads now.
+};
+
+/// What a cluster consists of.
+struct ClusterLayout {
+  std::vector<BrokerNode> brokers{};
+  std::vector<TopicCopies> topics{};  ///< Kafka's own, too; sorted by name.
+};
+
 /// A member of a consumer group.
 struct GroupMember {
   std::string id{};
@@ -96,8 +117,9 @@ class Admin {
   void forget(const std::string& topic);
   /// The settings of a topic, its defaults included.
   Result<std::map<std::string, std::string>> topic_config(const std::string& topic, SteadyTime deadline);
-  /// The settings of a broker.
-  Result<std::map<std::string, std::string>> broker_config(SteadyTime deadline);
+  /// The settings of a broker, which answers itself.
+  Result<std::map<std::string, std::string>> broker_config(std::int32_t id, SteadyTime deadline);
+  Result<ClusterLayout> layout(SteadyTime deadline);
 
   /// The offsets that each of the partitions holds, in their order.
   Result<std::vector<Watermarks>> watermarks(std::span<const TopicPartition> partitions, SteadyTime deadline);
@@ -160,6 +182,9 @@ class Admin {
   std::mutex mutex_;
   std::map<std::string, Known, std::less<>> known_;
 };
+
+/// "host:port".
+[[nodiscard]] std::string address_of(const rd_kafka_metadata_broker_t& broker);
 
 /// A list for librdkafka.
 [[nodiscard]] PartitionsPtr list_of(std::span<const TopicPartition> partitions);

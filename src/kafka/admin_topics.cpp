@@ -177,11 +177,34 @@ Result<std::map<std::string, std::string>> Admin::topic_config(const std::string
   return describe(RD_KAFKA_RESOURCE_TOPIC, topic, deadline);
 }
 
-Result<std::map<std::string, std::string>> Admin::broker_config(SteadyTime deadline) {
-  auto found = metadata(nullptr, false, "ask Kafka for its brokers", deadline, max_attempts_);
+Result<std::map<std::string, std::string>> Admin::broker_config(std::int32_t id, SteadyTime deadline) {
+  return describe(RD_KAFKA_RESOURCE_BROKER, std::to_string(id), deadline);
+}
+
+Result<ClusterLayout> Admin::layout(SteadyTime deadline) {
+  auto found = metadata(nullptr, true, "list Kafka brokers and topics", deadline, max_attempts_);
   if (!found) return std::unexpected(std::move(found.error()));
-  if ((*found)->broker_cnt == 0) return failed(RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE, "ask Kafka for its brokers");
-  return describe(RD_KAFKA_RESOURCE_BROKER, std::to_string((*found)->brokers[0].id), deadline);
+  const rd_kafka_metadata_t& all = **found;
+  ClusterLayout layout;
+  for (const auto& broker : std::span(all.brokers, static_cast<std::size_t>(all.broker_cnt))) {
+    layout.brokers.push_back({.id = broker.id, .address = address_of(broker)});
+  }
+  for (const auto& topic : std::span(all.topics, static_cast<std::size_t>(all.topic_cnt))) {
+    const std::span partitions(topic.partitions, static_cast<std::size_t>(topic.partition_cnt));
+    if (partitions.empty()) continue;  // it is being made, or deleted
+    TopicCopies copies{.name = topic.topic,
+                       .partitions = topic.partition_cnt,
+                       .fewest_replicas = partitions[0].replica_cnt,
+                       .fewest_in_sync = partitions[0].isr_cnt};
+    for (const auto& partition : partitions) {
+      copies.fewest_replicas = std::min(copies.fewest_replicas, partition.replica_cnt);
+      copies.fewest_in_sync = std::min(copies.fewest_in_sync, partition.isr_cnt);
+      if (partition.leader < 0) ++copies.without_leader;
+    }
+    layout.topics.push_back(std::move(copies));
+  }
+  std::ranges::sort(layout.topics, {}, &TopicCopies::name);
+  return layout;
 }
 
 }  // namespace lrpc::queue::kafka

@@ -8,6 +8,7 @@
 
 #include "base/gate.hpp"
 #include "kafka/cluster.hpp"
+#include "kafka/diagnose.hpp"
 #include "kafka/topic.hpp"
 
 namespace lrpc::queue::kafka {
@@ -15,7 +16,8 @@ namespace {
 
 class KafkaBackend final : public Backend {
  public:
-  explicit KafkaBackend(std::shared_ptr<Cluster> cluster) : cluster_(std::move(cluster)) {
+  KafkaBackend(std::shared_ptr<Cluster> cluster, Wishes wishes)
+      : cluster_(std::move(cluster)), wishes_(std::move(wishes)) {
     capabilities_.publish_timeout = cluster_->config.write_timeout;
   }
 
@@ -50,6 +52,12 @@ class KafkaBackend final : public Backend {
     return {};
   }
 
+  Result<Diagnosis> diagnose(SteadyTime deadline) override {
+    const auto pass = gate_.enter();
+    if (!pass) return closed();
+    return kafka::diagnose(*cluster_, wishes_, deadline);
+  }
+
   Result<void> close() override {
     gate_.shut();
     gate_.drain();
@@ -60,6 +68,7 @@ class KafkaBackend final : public Backend {
   static std::unexpected<Error> closed() { return fail(ErrorCode::queue_closed, "the queue was closed"); }
 
   const std::shared_ptr<Cluster> cluster_;
+  const Wishes wishes_;
   Capabilities capabilities_{.name = "kafka", .serializes = true, .renew_leases = false, .batch_acks = false};
   detail::Gate gate_;
 };
@@ -69,7 +78,10 @@ class KafkaBackend final : public Backend {
 Result<std::shared_ptr<Backend>> make_backend(const BackendContext& context) {
   auto cluster = Cluster::connect(context);
   if (!cluster) return std::unexpected(std::move(cluster.error()));
-  return std::make_shared<KafkaBackend>(std::move(*cluster));
+  Wishes wishes{.config = context.config.kafka_config};
+  wishes.max_body_size = context.config.max_body_size.value_or(wishes.max_body_size);
+  wishes.message_ttl = context.config.message_ttl.value_or(wishes.message_ttl);
+  return std::make_shared<KafkaBackend>(std::move(*cluster), std::move(wishes));
 }
 
 }  // namespace lrpc::queue::kafka

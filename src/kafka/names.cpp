@@ -51,6 +51,11 @@ std::optional<std::string> Names::topic_of(std::string_view broker_name) const {
   return std::string(name);
 }
 
+bool Names::is_of_channel(std::string_view broker_name) const {
+  return broker_name.starts_with(group_prefix_) &&
+         (broker_name.ends_with(kRetrySuffix) || broker_name.ends_with(kDeadSuffix));
+}
+
 std::optional<std::string> Names::channel_of(std::string_view topic, std::string_view group) const {
   const std::string mine = group_prefix_ + std::string(topic) + "-";
   if (group.size() <= mine.size() || !group.starts_with(mine)) return std::nullopt;

@@ -23,6 +23,8 @@ class Names {
 
   /// The inverse of `topic`; empty for what is no topic of ours: another prefix, or a retry or dead-letter topic.
   [[nodiscard]] std::optional<std::string> topic_of(std::string_view broker_name) const;
+  /// Whether it is the retry or dead-letter topic of a channel.
+  [[nodiscard]] bool is_of_channel(std::string_view broker_name) const;
   /// The channel of a group of `topic`; empty for another's group.
   [[nodiscard]] std::optional<std::string> channel_of(std::string_view topic, std::string_view group) const;
 

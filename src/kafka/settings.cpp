@@ -176,7 +176,7 @@ void add_security(ConfBuilder& conf, const KafkaConfig& config, ClientEvents& ev
     if (other_name) events.expect_name(conf.get(), config.tls.server_name);
   }
   if (sasl) {
-    if (config.sasl.mechanism.starts_with("SCRAM") && rd_kafka_version() < kScramWorks) {
+    if (config.sasl.mechanism.starts_with("SCRAM") && !scram_works()) {
       conf.fail(refuse("sasl.mechanism",
                        config.sasl.mechanism + " needs librdkafka 2.6.1 or newer; this is " + rd_kafka_version_str() +
                            ", which no broker lets in by SCRAM. Use PLAIN over TLS, or a newer librdkafka",
@@ -210,6 +210,8 @@ void add_common(ConfBuilder& conf, const KafkaConfig& config, ClientEvents& even
 }
 
 }  // namespace
+
+bool scram_works() noexcept { return rd_kafka_version() >= kScramWorks; }
 
 Result<ConfPtr> producer_conf(const KafkaConfig& config, ClientEvents& events) {
   ConfBuilder conf;

@@ -24,6 +24,9 @@ namespace lrpc::queue::kafka {
 /// For questions and administration.
 [[nodiscard]] Result<ConfPtr> admin_conf(const KafkaConfig& config, ClientEvents& events);
 
+/// Whether the librdkafka that runs here can log in by SCRAM (2.6.1 and newer).
+[[nodiscard]] bool scram_works() noexcept;
+
 /// How long librdkafka keeps a message that it cannot deliver: somewhat less than write_timeout, so that its report
 /// comes in time.
 [[nodiscard]] Duration message_timeout(const KafkaConfig& config);

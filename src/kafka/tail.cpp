@@ -37,7 +37,8 @@ Result<TailPage> KafkaTopic::tail(const std::string& channel, std::string_view c
                                   SteadyTime deadline) {
   const auto pass = gate_.enter();
   if (!pass) return closed();
-  const SteadyTime until = std::max(deadline, cluster_->deadline());
+  // To wait for messages is one thing, for a broker's answer another: that it is away is to be told.
+  const SteadyTime until = cluster_->deadline();
   auto list = partitions(until);
   if (!list) return std::unexpected(std::move(list.error()));
   if (!channel.empty()) {
@@ -66,24 +67,25 @@ Result<TailPage> KafkaTopic::tail(const std::string& channel, std::string_view c
     for (std::size_t i = 0; i < list->size() && page.items.size() < limit; ++i) {
       const auto [low, high] = (*bounds)[i];
       next[i] = std::max(next[i], low);
-      auto ok = (*reader)->read(
-          topic_, static_cast<std::int32_t>(i), next[i], high, until, [&](const rd_kafka_message_t& message) {
-            ReadRecord read = read_message(message);
-            Delivery delivery{.message = std::move(read.message), .attempts = static_cast<int>(read.attempts)};
-            if (!read.malformed.empty()) {
-              delivery.malformed = std::make_shared<const std::string>(read.malformed);
-            }
-            page.items.push_back(std::move(delivery));
-            next[i] = message.offset + 1;
-            return page.items.size() < limit;
-          });
+      auto ok = (*reader)->read(topic_, static_cast<std::int32_t>(i), next[i], high,
+                                std::max(deadline, cluster_->deadline()), [&](const rd_kafka_message_t& message) {
+                                  ReadRecord read = read_message(message);
+                                  Delivery delivery{.message = std::move(read.message),
+                                                    .attempts = static_cast<int>(read.attempts)};
+                                  if (!read.malformed.empty()) {
+                                    delivery.malformed = std::make_shared<const std::string>(read.malformed);
+                                  }
+                                  page.items.push_back(std::move(delivery));
+                                  next[i] = message.offset + 1;
+                                  return page.items.size() < limit;
+                                });
       if (!ok) return std::unexpected(std::move(ok.error()));
     }
     if (!page.items.empty()) break;
     const auto now = std::chrono::steady_clock::now();
     if (now >= deadline || gate_.is_shut()) break;
     std::this_thread::sleep_until(std::min(deadline, now + kBetweenLooks));
-    bounds = cluster_->admin->watermarks(*list, until);
+    bounds = cluster_->admin->watermarks(*list, cluster_->deadline());
     if (!bounds) return std::unexpected(std::move(bounds.error()));
   }
   page.cursor = to_cursor(next);

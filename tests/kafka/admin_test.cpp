@@ -138,7 +138,7 @@ TEST(Admin, PartitionCountsAreRemembered) {
 }
 
 TEST(Admin, SettingsOfTheBroker) {
-  const auto settings = good(admin().broker_config(soon()));
+  const auto settings = good(admin().broker_config(1, soon()));
   for (const char* const name : {"offsets.retention.minutes", "message.max.bytes", "offset.metadata.max.bytes"}) {
     EXPECT_TRUE(settings.contains(name)) << name;
   }

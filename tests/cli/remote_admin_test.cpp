@@ -1,13 +1,13 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include "redis_rig.hpp"
+#include "rig.hpp"
 
 namespace lrpc::queue::test {
 namespace {
 
-TEST(RedisAdmin, TopicsAndChannelsAreListedSorted) {
-  const RedisRig rig;
+TEST(RemoteAdmin, TopicsAndChannelsAreListedSorted) {
+  const Rig rig;
   EXPECT_EQ(rig.out({"topics"}), "");
   EXPECT_EQ(rig.json({"topics"}).at(0), nlohmann::json::parse(R"({"topics":[]})"));
   EXPECT_EQ(rig.out({"channels", "b", "--add", "z", "--add", "y"}), "y\nz\n");
@@ -18,8 +18,8 @@ TEST(RedisAdmin, TopicsAndChannelsAreListedSorted) {
   EXPECT_EQ(rig.json({"channels", "b"}).at(0), nlohmann::json::parse(R"({"topic":"b","channels":["y","z"]})"));
 }
 
-TEST(RedisAdmin, StatsAndDepthCountWithoutMakingAChannel) {
-  const RedisRig rig;
+TEST(RemoteAdmin, StatsAndDepthCountWithoutMakingAChannel) {
+  const Rig rig;
   static_cast<void>(rig.out({"channels", "t", "--add", "one", "--add", "two"}));
   static_cast<void>(rig.out({"pub", "t", "1", "2", "3"}));
   EXPECT_EQ(rig.take("t", "two", 1), "1\n");
@@ -45,7 +45,7 @@ TEST(RedisAdmin, StatsAndDepthCountWithoutMakingAChannel) {
 }
 
 /// A channel with three dead letters.
-struct Dead : RedisRig {
+struct Dead : Rig {
   Dead() {
     static_cast<void>(out({"channels", "t", "--add", "c"}));
     ids = lines_of(out({"pub", "t", "{\"a\" : 1}", "two\twords", "3"}));
@@ -54,7 +54,7 @@ struct Dead : RedisRig {
   std::vector<std::string> ids;
 };
 
-TEST(RedisAdmin, DeadLettersAreListed) {
+TEST(RemoteAdmin, DeadLettersAreListed) {
   const Dead rig;
   const auto letters = rig.json({"dlq", "list", "t", "c"});
   ASSERT_EQ(letters.size(), 3U);
@@ -76,8 +76,8 @@ TEST(RedisAdmin, DeadLettersAreListed) {
   EXPECT_EQ(one[0].at("id"), rig.ids[1]);
 }
 
-TEST(RedisAdmin, DeadLettersAreListedPageByPage) {
-  const RedisRig rig;
+TEST(RemoteAdmin, DeadLettersAreListedPageByPage) {
+  const Rig rig;
   static_cast<void>(rig.out({"channels", "t", "--add", "c"}));
   std::string lines;
   for (int i = 0; i < 250; ++i) lines += std::to_string(i) + "\n";
@@ -87,7 +87,7 @@ TEST(RedisAdmin, DeadLettersAreListedPageByPage) {
   EXPECT_EQ(rig.json({"dlq", "list", "t", "c", "--limit", "120"}).size(), 120U);
 }
 
-TEST(RedisAdmin, DeadLettersAreRequeuedAndPurged) {
+TEST(RemoteAdmin, DeadLettersAreRequeuedAndPurged) {
   const Dead rig;
   EXPECT_EQ(rig.out({"dlq", "requeue", "t", "c", rig.ids[2]}), "requeued 1\n");
   EXPECT_EQ(rig.json({"sub", "t", "c", "--max", "1"}).at(0).at("attempts"), 1);
@@ -102,15 +102,15 @@ TEST(RedisAdmin, DeadLettersAreRequeuedAndPurged) {
   EXPECT_EQ(rig.take("t", "c", 1), "{\"a\" : 1}\n");
 }
 
-TEST(RedisAdmin, RequeueWithoutIdsTakesAll) {
+TEST(RemoteAdmin, RequeueWithoutIdsTakesAll) {
   const Dead rig;
   EXPECT_EQ(rig.json({"dlq", "requeue", "t", "c"}).at(0),
             nlohmann::json::parse(R"({"topic":"t","channel":"c","requeued":3})"));
   EXPECT_EQ(rig.out({"depth", "t", "c"}), "3\n");
 }
 
-TEST(RedisAdmin, DrainAndRmWithYesDoNotAsk) {
-  const RedisRig rig;
+TEST(RemoteAdmin, DrainAndRmWithYesDoNotAsk) {
+  const Rig rig;
   static_cast<void>(rig.out({"channels", "t", "--add", "c", "--add", "d"}));
   static_cast<void>(rig.out({"pub", "t", "1", "2"}));
   static_cast<void>(rig.out({"pub", "t", "3", "--delay", "1h"}));
@@ -126,8 +126,8 @@ TEST(RedisAdmin, DrainAndRmWithYesDoNotAsk) {
   EXPECT_EQ(rig.run({"drain", "t", "c", "--yes"}).exit_code, 1);
 }
 
-TEST(RedisAdmin, DrainAndRmAskOnATerminal) {
-  const RedisRig rig;
+TEST(RemoteAdmin, DrainAndRmAskOnATerminal) {
+  const Rig rig;
   static_cast<void>(rig.out({"channels", "t", "--add", "c"}));
   static_cast<void>(rig.out({"pub", "t", "1", "2"}));
   for (const char* const command : {"drain", "rm"}) {
@@ -153,8 +153,7 @@ TEST(RedisAdmin, DrainAndRmAskOnATerminal) {
   EXPECT_EQ(rig.out({"channels", "t"}), "");
 }
 
-TEST(RedisAdmin, AnUnreachableServerGives3) {
-  const std::string nobody = "127.0.0.1:" + std::to_string(redis::free_port());
+TEST(RemoteAdmin, AnUnreachableServerGives3) {
   const std::vector<std::vector<std::string>> commands{{"sub", "t", "c"},
                                                        {"tail", "t", "c"},
                                                        {"topics"},
@@ -166,7 +165,8 @@ TEST(RedisAdmin, AnUnreachableServerGives3) {
                                                        {"rm", "t", "c", "--yes"},
                                                        {"doctor"}};
   for (std::vector<std::string> words : commands) {
-    words.insert(words.end(), {"--redis", nobody});
+    const auto options = nobody();
+    words.insert(words.begin(), options.begin(), options.end());
     const RunResult result = run(words);
     EXPECT_EQ(result.exit_code, 3) << testing::PrintToString(words) << result.err;
     EXPECT_EQ(result.out, "");
