@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
 #include <utility>
 
@@ -77,6 +78,20 @@ bool Broker::has(Listener listener) const {
 int Broker::port(Listener listener) const { return ports_.at(static_cast<std::size_t>(listener)); }
 
 std::string Broker::address(Listener listener) const { return "127.0.0.1:" + std::to_string(port(listener)); }
+
+std::vector<std::string> Broker::requests(const std::string& kind) const {
+  constexpr std::string_view kBegin = "Completed request:";
+  std::vector<std::string> result;
+  std::istringstream lines(log());
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t at = line.find(kBegin);
+    if (at == std::string::npos || !line.ends_with('}') || !line.contains("\"requestApiKeyName\":\"" + kind + '"')) {
+      continue;  // not one, another one, or not wholly written yet
+    }
+    result.push_back(line.substr(at + kBegin.size()));
+  }
+  return result;
+}
 
 Settings Broker::settings(Listener listener) const {
   Settings result{{"bootstrap.servers", address(listener)},
@@ -172,6 +187,12 @@ void Broker::format() const {
 
 void Broker::launch() {
   std::vector<std::string> words = java();
+  if (options_.log_requests) {
+    const auto more = folder_.path() / "requests.properties";
+    std::ofstream(more) << "logger.requests.name = kafka.request.logger\nlogger.requests.level = debug\n";
+    words.push_back("-Dlog4j2.configurationFile=" + (kafka_folder() / "log4j2.properties").string() + "," +
+                    more.string());
+  }
   words.insert(words.end(), {"kafka.Kafka", (folder_.path() / "broker.properties").string()});
   process_.launch(words, log_file());
 }

@@ -33,6 +33,8 @@ struct BrokerOptions {
   std::vector<User> users{};
   /// They may also log in by SCRAM-SHA-256 and SCRAM-SHA-512, not by PLAIN alone. Costs a second at the first start.
   bool scram = false;
+  /// Every answered request goes to its log: `requests`.
+  bool log_requests = false;
 };
 
 /// A real Kafka broker of the test's own, on free ports, with its data in a folder that goes with it. Its process ends
@@ -53,6 +55,10 @@ class Broker {
   [[nodiscard]] std::string certificate(const std::string& name) const { return certificates_->file(name); }
   /// What it has logged.
   [[nodiscard]] std::string log() const { return support::contents(log_file()); }
+  /// The requests of a kind ("JOIN_GROUP") that it has answered, as JSON, the oldest first (`log_requests`).
+  [[nodiscard]] std::vector<std::string> requests(const std::string& kind) const;
+  /// The folder of what it stores.
+  [[nodiscard]] std::filesystem::path data() const { return folder_.path() / "data"; }
   [[nodiscard]] pid_t pid() const noexcept { return process_.pid(); }
   [[nodiscard]] int id() const noexcept { return place_.id; }
 
