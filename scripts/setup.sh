@@ -49,6 +49,8 @@ dev        clang-format-19
 dev        clang-tidy-19
 dev        libclang-rt-19-dev       # its sanitizers
 dev        libbenchmark-dev         # the benchmarks
+dev        libzstd-dev              # a newer librdkafka (scripts/test-newer-deps.sh)
+dev        zlib1g-dev
 dev        libconcurrentqueue-dev   # a reference of the benchmarks
 END
 }

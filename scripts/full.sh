@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+# What the checks of every change leave out because it takes long. See --help.
+set -euo pipefail
+
+usage() {
+  cat <<'END'
+Usage: scripts/full.sh [--list | --table] [STEP...]
+
+Runs what .ci/run leaves out: servers in groups, encrypted lines and logins, other servers and a newer librdkafka, and
+the sanitizers over the conformance suite on every back end. Without STEP: all of them, which takes hours. Goes on after
+a failure; the exit code is 1 when a step failed. The output of each is in build/full/STEP.log.
+  --list   names the steps
+  --table  prints the newest result of each step, with date and commit, for docs/reliability.md
+END
+}
+
+# Name, and what it shows.
+steps='brokers          three Kafka brokers, and what tests need of brokers
+faults           Kafka brokers, members and topics that go away under a queue
+secure           Kafka with TLS, client certificates, logins by PLAIN
+partitions       conformance on Kafka with four partitions
+redis-groups     Redis by Sentinel, Cluster and TLS, conformance included
+redis-versions   Redis 6.2, 8.2 and Valkey, conformance included
+newer-deps       Kafka with the newest librdkafka, logins by SCRAM and conformance included
+asan             address and undefined-behaviour sanitizers, conformance on every back end
+tsan             thread sanitizer, conformance on every back end'
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+folder=$root/build/full
+
+built() {
+  cmake --preset "$1" >/dev/null
+  cmake --build --preset "$1" -j "$(nproc)"
+}
+
+run_step() {
+  case $1 in
+    brokers) built release; ctest --preset release-all -R '^kafka\.(group|harness)$' ;;
+    faults) built release; ctest --preset release-all -R '^kafka\.(client|faults|group_faults)$' ;;
+    secure) built release; build/release/tests/kafka/kafka_queue_test --gtest_filter='Secure.*:*Scram.*' ;;
+    partitions) built release; build/release/tests/kafka/conformance_kafka_test 4 --gtest_brief=1 ;;
+    redis-groups)
+      built release
+      ctest --preset release-all -R '^redis\..*(Cluster|Sentinel|Tls|HungMaster)|^conformance\.redis'
+      ;;
+    redis-versions) scripts/test-redis-versions.sh ;;
+    newer-deps) scripts/test-newer-deps.sh ;;
+    asan) built asan; ctest --preset asan-all -R '^conformance\.' ;;
+    tsan) built tsan; ctest --preset tsan-all -R '^conformance\.' ;;
+  esac
+}
+
+# The lines in which CTest, GoogleTest or a script sums up.
+summary() {
+  grep -aE '^\[  (PASSED|FAILED)  \] [0-9]+ test|^\[  SKIPPED \] [0-9]+ test|tests passed, |^redis versions: ' "$1" |
+    sed -E 's/^\[ *([A-Z]+) *\] /\1 /; s/, listed below:?//' | awk '!seen[$0]++' | tail -n 6 | paste -sd ';' |
+    sed 's/;/; /g'
+}
+
+table() {
+  echo "| step | what | result | time | date | commit |"
+  echo "|---|---|---|---|---|---|"
+  local name what
+  while read -r name what; do
+    if [[ -f $folder/$name.result ]]; then
+      echo "| \`$name\` | $what | $(cat "$folder/$name.result") |"
+    else
+      echo "| \`$name\` | $what | not run | | | |"
+    fi
+  done <<<"$steps"
+}
+
+case ${1:-} in
+  -h | --help) usage; exit 0 ;;
+  --list) echo "$steps"; exit 0 ;;
+  --table) table; exit 0 ;;
+esac
+chosen=("$@")
+if ((${#chosen[@]} == 0)); then mapfile -t chosen < <(cut -d ' ' -f 1 <<<"$steps"); fi
+for name in "${chosen[@]}"; do
+  grep -q "^$name " <<<"$steps" || { usage >&2; exit 2; }
+done
+
+scripts/setup.sh dev
+mkdir -p "$folder"
+commit=$(git rev-parse --short HEAD)
+[[ -z $(git status --porcelain) ]] || commit+=" and changes"
+failed=()
+number=0
+for name in "${chosen[@]}"; do
+  number=$((number + 1))
+  echo "==== [$number/${#chosen[@]}] $name: $(grep "^$name " <<<"$steps" | cut -c 18-)"
+  start=$SECONDS
+  # In a subshell of its own, for `set -e` to hold in it.
+  status=0
+  bash -euo pipefail -c "$(declare -f built run_step); cd '$root'; run_step '$name'" >"$folder/$name.log" 2>&1 </dev/null ||
+    status=$?
+  took=$((SECONDS - start))
+  if ((status == 0)); then result=passed; else result=**failed**; failed+=("$name"); fi
+  said=$(summary "$folder/$name.log")
+  echo "$result${said:+: $said} | $took s | $(date -u +%F) | $commit" >"$folder/$name.result"
+  echo "==== [$number/${#chosen[@]}] $name: ${result//\*/} in $took s${said:+: $said}"
+  if ((status != 0)); then tail -n 30 "$folder/$name.log"; fi
+done
+echo
+table
+if ((${#failed[@]} > 0)); then
+  echo "full.sh: failed: ${failed[*]}" >&2
+  exit 1
+fi
