@@ -17,7 +17,6 @@ END
 
 # Name, and what it shows.
 steps='brokers          three Kafka brokers, and what tests need of brokers
-faults           Kafka brokers, members and topics that go away under a queue
 secure           Kafka with TLS, client certificates, logins by PLAIN
 partitions       conformance on Kafka with four partitions
 redis-groups     Redis by Sentinel, Cluster and TLS, conformance included
@@ -30,25 +29,36 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 folder=$root/build/full
 
+# built PRESET TARGET...
 built() {
   cmake --preset "$1" >/dev/null
-  cmake --build --preset "$1" -j "$(nproc)"
+  cmake --build --preset "$1" -j "$(nproc)" --target "${@:2}"
 }
 
 run_step() {
   case $1 in
-    brokers) built release; ctest --preset release-all -R '^kafka\.(group|harness)$' ;;
-    faults) built release; ctest --preset release-all -R '^kafka\.(client|faults|group_faults)$' ;;
-    secure) built release; build/release/tests/kafka/kafka_queue_test --gtest_filter='Secure.*:*Scram.*' ;;
-    partitions) built release; build/release/tests/kafka/conformance_kafka_test 4 --gtest_brief=1 ;;
+    brokers)
+      built release kafka_group_test kafka_harness_test
+      ctest --preset release-all -R '^kafka\.(group|harness)$'
+      ;;
+    secure)
+      built release kafka_queue_test
+      build/release/tests/kafka/kafka_queue_test --gtest_filter='Secure.*:*Scram.*'
+      ;;
+    partitions)
+      built release conformance_kafka_test
+      build/release/tests/kafka/conformance_kafka_test 4 --gtest_brief=1
+      ;;
     redis-groups)
-      built release
+      built release redis_group_test redis_test conformance_redis_test
       ctest --preset release-all -R '^redis\..*(Cluster|Sentinel|Tls|HungMaster)|^conformance\.redis'
       ;;
     redis-versions) scripts/test-redis-versions.sh ;;
     newer-deps) scripts/test-newer-deps.sh ;;
-    asan) built asan; ctest --preset asan-all -R '^conformance\.' ;;
-    tsan) built tsan; ctest --preset tsan-all -R '^conformance\.' ;;
+    asan | tsan)
+      built "$1" conformance_{memory,wire,redis,kafka}_test
+      ctest --preset "$1-all" -R '^conformance\.'
+      ;;
   esac
 }
 
