@@ -11,8 +11,10 @@
 #include "engine/context.hpp"
 #include "engine/topic_engine.hpp"
 #include "memory/backend.hpp"
-#if LRPC_QUEUE_WITH_REDIS
+#if LRPC_QUEUE_WITH_KAFKA
 #include "kafka/backend.hpp"
+#endif
+#if LRPC_QUEUE_WITH_REDIS
 #include "redis/backend.hpp"
 #include "redis/router.hpp"
 #endif

@@ -202,7 +202,10 @@ std::vector<Finding> Findings::take() && {
   for (Entry& entry : entries_) {
     std::string where;
     const std::size_t named = std::min(entry.names.size(), kMostNamed);
-    for (std::size_t i = 0; i < named; ++i) where += (i > 0 ? ", " : "") + entry.names[i];
+    for (std::size_t i = 0; i < named; ++i) {
+      if (i > 0) where += ", ";
+      where += entry.names[i];
+    }
     if (entry.names.size() > named) where += " and " + std::to_string(entry.names.size() - named) + " more";
     if (!where.empty()) where = entry.kind + (entry.names.size() > 1 ? "s " : " ") + where + ": ";
     entry.finding.what.insert(0, where);
