@@ -16,7 +16,7 @@ using Level = Finding::Level;
 using std::chrono::steady_clock;
 
 /// For one broker to answer, so that a dead one leaves time for the others.
-constexpr std::chrono::seconds kForOneBroker{3};
+constexpr std::chrono::seconds kForOneBroker{5};
 /// Each topic is a question of its own.
 constexpr std::size_t kMostTopics = 100;
 

@@ -27,7 +27,7 @@ std::unique_ptr<RigServer> start_server() {
   auto server = std::make_unique<RigServer>();
   server->options = {"--brokers", settled_broker().address(), "--prefix", kafka::test::unique_name("rig") + "-"};
   server->parts_delayed = false;
-  server->settling = std::chrono::seconds(3);  // the group comes together first
+  server->settling = std::chrono::seconds(5);  // the group comes together first
   return server;
 }
 
