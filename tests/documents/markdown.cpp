@@ -11,13 +11,6 @@
 namespace lrpc::queue::documents_test {
 namespace {
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in(text);
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
 /// The lines as text, each as much further left as the leftmost one can go.
 std::string dedented(const std::vector<std::string>& lines) {
   std::size_t common = std::string::npos;
@@ -33,6 +26,13 @@ std::string read_text(const std::filesystem::path& file) {
   std::ifstream in(file);
   if (!in) throw std::runtime_error("cannot read " + file.string());
   return {std::istreambuf_iterator<char>(in), {}};
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
 }
 
 std::vector<Block> blocks_of(const std::string& markdown) {
@@ -52,10 +52,17 @@ std::vector<Block> blocks_of(const std::string& markdown) {
 }
 
 std::vector<std::string> links_of(const std::string& markdown) {
+  static const std::regex code("`[^`]*`");
   static const std::regex link(R"(\]\(([^)#]+)(#[^)]*)?\))");
   std::vector<std::string> links;
-  for (std::sregex_iterator at(markdown.begin(), markdown.end(), link), end; at != end; ++at) {
-    if (!(*at)[1].str().contains("://")) links.push_back((*at)[1]);
+  bool in_block = false;
+  for (std::string line : lines_of(markdown)) {
+    if (line.starts_with("```")) in_block = !in_block;
+    if (in_block) continue;
+    line = std::regex_replace(line, code, "");
+    for (std::sregex_iterator at(line.begin(), line.end(), link), end; at != end; ++at) {
+      if (!(*at)[1].str().contains("://")) links.push_back((*at)[1]);
+    }
   }
   return links;
 }

@@ -18,6 +18,7 @@ struct Block {
 };
 
 [[nodiscard]] std::string read_text(const std::filesystem::path& file);
+[[nodiscard]] std::vector<std::string> lines_of(const std::string& text);
 [[nodiscard]] std::vector<Block> blocks_of(const std::string& markdown);
 /// The targets of its links that lie in the project, without what follows a '#'.
 [[nodiscard]] std::vector<std::string> links_of(const std::string& markdown);
