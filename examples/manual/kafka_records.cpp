@@ -1,7 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 
 // What the manual says of records on Kafka (消息序列化, 分区策略, 消息压缩). Publishes to the topic and channel of the
-// manual's examples; tests/kafka/records_test.cpp looks at them from outside. What stands between begin and end is
+// manual's examples; tests/kafka looks at such records from outside. What stands between begin and end is
 // shown in docs/manual.zh.md, word for word (tests/documents).
 
 #include <chrono>
