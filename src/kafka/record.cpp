@@ -81,8 +81,8 @@ Result<void> check_headers(const Envelope& message) {
   return {};
 }
 
-ReadRecord read_record(std::string_view key, Bytes value, const RecordHeaders& headers, std::int64_t timestamp_ms,
-                       std::string_view place) {
+ReadRecord read_record(std::string_view key, Bytes value, std::span<const RecordHeader> headers,
+                       std::int64_t timestamp_ms, std::string_view place) {
   ReadRecord record{.message = Envelope::make_encoded(std::move(value))};
   Envelope& message = *record.message;
   std::string_view id = key.empty() ? place : key;
@@ -112,7 +112,7 @@ ReadRecord read_record(std::string_view key, Bytes value, const RecordHeaders& h
     } else if (name == kEnqueued) {
       take(name, text, enqueued_ms);
     } else if (!is_reserved(name)) {
-      message.set_header(name, text);
+      message.set_header(std::string(name), std::string(text));
     }
   }
   message.set_id(id);
