@@ -35,19 +35,24 @@ void ClientEvents::expect_name(rd_kafka_conf_t* conf, std::string name) {
 int ClientEvents::on_certificate(rd_kafka_t* /*client*/, const char* broker, std::int32_t /*id*/, int* error, int depth,
                                  const char* bytes, std::size_t size, char* why, std::size_t why_size,
                                  void* opaque) noexcept {
-  if (*error != 0) return 0;  // OpenSSL's own verdict
   auto* const self = static_cast<ClientEvents*>(opaque);
-  if (depth > 0 || certificate_names({reinterpret_cast<const unsigned char*>(bytes), size}, self->expected_name_)) {
-    return 1;
-  }
-  std::snprintf(why, why_size, "the certificate of %s is not for \"%s\" (kafka_config.tls.server_name)", broker,
-                self->expected_name_.c_str());
+  if (*error == 0 && depth > 0) return 1;  // an authority's
+  bool pleases = *error == 0;              // else OpenSSL's own verdict, of which librdkafka tells
+  std::string complaint;
   try {
+    if (pleases && !certificate_names({reinterpret_cast<const unsigned char*>(bytes), size}, self->expected_name_)) {
+      pleases = false;
+      std::snprintf(why, why_size, "the certificate of %s is not for \"%s\" (kafka_config.tls.server_name)", broker,
+                    self->expected_name_.c_str());
+      complaint = why;
+    }
+    // The errors that follow, of which there may be several for one handshake or one for several, will only say that
+    // the certificate did not please.
     const std::lock_guard lock(self->mutex_);
-    self->complaint_ = why;  // the error that follows will only say that the certificate did not please
-  } catch (...) {            // no memory for the text
+    self->complaint_ = std::move(complaint);
+  } catch (...) {  // no memory for the text
   }
-  return 0;
+  return pleases ? 1 : 0;
 }
 
 std::optional<ClientEvents::Trouble> ClientEvents::trouble(std::chrono::steady_clock::time_point since) const {
@@ -102,7 +107,7 @@ void ClientEvents::on_error(rd_kafka_t* client, int code, const char* reason, vo
     const bool all_down = error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
     // "All brokers are down" tells less than what came before it.
     if (!all_down || into.code == RD_KAFKA_RESP_ERR_NO_ERROR) into = {.code = error, .text = reason};
-    if (error == RD_KAFKA_RESP_ERR__SSL && !self->complaint_.empty()) into.text = std::exchange(self->complaint_, {});
+    if (error == RD_KAFKA_RESP_ERR__SSL && !self->complaint_.empty()) into.text = self->complaint_;
     into.all_down = into.all_down || all_down;
     into.at = std::chrono::steady_clock::now();
   } catch (...) {  // no memory for the text

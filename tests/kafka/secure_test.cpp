@@ -96,9 +96,11 @@ TEST(Secure, AWrongAuthorityIsTold) {
 TEST(Secure, AWrongServersNameIsTold) {
   Config config = config_by(Listener::tls);
   config.kafka_config.tls.server_name = "kafka.example";
-  const Error error = refusal(config);
-  EXPECT_EQ(error.code, ErrorCode::permission) << error.message;
-  EXPECT_THAT(error.message, HasSubstr("kafka.example"));
+  for (int i = 0; i < 5; ++i) {  // librdkafka tries again meanwhile, and sums up what is alike
+    const Error error = refusal(config);
+    EXPECT_EQ(error.code, ErrorCode::permission) << error.message;
+    EXPECT_THAT(error.message, HasSubstr("kafka.example"));
+  }
 }
 
 TEST(Secure, AWrongPasswordIsTold) {
