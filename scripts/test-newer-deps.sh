@@ -54,4 +54,4 @@ for test in "${tests[@]}"; do
 done
 echo "== librdkafka $version"
 ctest --test-dir "$folder/build" --output-on-failure --no-tests=error -R '^(kafka\.|conformance\.kafka)' \
-  -E '^kafka\.(group|harness)$' "$@"
+  -E '^kafka\.(group|harness|faults|group_faults)$' "$@"
