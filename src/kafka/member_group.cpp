@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <utility>
 
 #include "kafka/errors.hpp"
@@ -70,7 +71,6 @@ void Member::assigned(rd_kafka_topic_partition_list_t* partitions) {
     return;
   }
   const auto code = rd_kafka_assign(client_.get(), partitions);
-  rd_kafka_resume_partitions(client_.get(), partitions);  // a pause may outlast an assignment
   for (const auto& partition : entries(partitions)) assigned_.push_back(key_of(partition));
   {
     const std::lock_guard lock(state_.mutex);
@@ -160,11 +160,16 @@ Result<void> Member::find_places(rd_kafka_topic_partition_list_t* partitions) {
       state_.lost += starts.back().lost;
     }
   }
+  std::map<PartitionKey, bool> unread;
   for (std::size_t i = 0; i < starts.size(); ++i) {
     auto& entry = entries(partitions)[i];
     entry.offset = starts[i].offset;
+    unread[key_of(entry)] = starts[i].offset < (*logs)[i].high;
     tell(key_of(entry), starts[i]);
   }
+  // librdkafka starts them from the last on, one by one, and what it has started by then is asked for first: of empty
+  // ones that would be an idle fetch, before whose end nothing else is asked for.
+  std::ranges::stable_partition(entries(partitions), [&](const auto& entry) { return !unread.at(key_of(entry)); });
   return {};
 }
 
@@ -182,6 +187,9 @@ Result<bool> Member::channel_is_gone(SteadyTime until) const {
 void Member::revoked() {
   suspend_and_commit(std::chrono::steady_clock::now() +
                      std::min(parts_.cluster->config.write_timeout, parts_.cluster->config.rebalance_timeout / 2));
+  // A pause would outlast the assignment. It ends here and not after the next one: there librdkafka's resume would throw
+  // away what the first fetch brought, and ask for it again when an idle one has ended.
+  for (const Lane lane : {Lane::topic, Lane::retry}) set_paused(lane, false);
   assigned_.clear();
   paused_ = {};
   rd_kafka_assign(client_.get(), nullptr);
