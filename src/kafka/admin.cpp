@@ -96,7 +96,7 @@ Result<void> Admin::ask_once(rd_kafka_admin_op_t op, std::string_view what, Stea
   std::array<char, 128> why{};
   rd_kafka_AdminOptions_set_request_timeout(options.get(), left_ms(deadline), why.data(), why.size());
   if (op == RD_KAFKA_ADMIN_OP_CREATETOPICS || op == RD_KAFKA_ADMIN_OP_DELETETOPICS ||
-      op == RD_KAFKA_ADMIN_OP_DELETERECORDS) {
+      op == RD_KAFKA_ADMIN_OP_CREATEPARTITIONS || op == RD_KAFKA_ADMIN_OP_DELETERECORDS) {
     rd_kafka_AdminOptions_set_operation_timeout(options.get(), left_ms(deadline), why.data(), why.size());
   }
   const QueuePtr replies(rd_kafka_queue_new(client_.get()));

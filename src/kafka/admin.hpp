@@ -88,6 +88,8 @@ class Admin {
   Result<void> create_topics(std::span<const TopicSpec> topics, SteadyTime deadline);
   /// Deletes topics; a missing one is as good.
   Result<void> delete_topics(std::span<const std::string> topics, SteadyTime deadline);
+  /// Gives a topic so many partitions; one that has as many, or more, is as good.
+  Result<void> create_partitions(const std::string& topic, std::int32_t partitions, SteadyTime deadline);
   /// The names of all topics but Kafka's own, sorted.
   Result<std::vector<std::string>> topics(SteadyTime deadline);
   /// How many partitions a topic has: `is_missing_topic(error)` when there is none. Remembered for some time.

@@ -36,7 +36,8 @@ KafkaChannel::KafkaChannel(Parts parts)
                      .topic = topic_,
                      .dead_topic = dead_topic_,
                      .retry_topic = retry_topic_,
-                     .on_requeued = [this](auto drafts, auto produced) { requeued(drafts, produced); }}),
+                     .on_requeued = [this](auto drafts, auto produced) { requeued(drafts, produced); },
+                     .over = [this] { return gate_.is_shut(); }}),
       on_jump_(parts_.cluster->clock->on_jump([this] {
         const std::lock_guard lock(state_.mutex);
         state_.changed.notify_all();
@@ -215,9 +216,7 @@ Result<std::size_t> KafkaChannel::hand_out(std::unique_lock<std::mutex>& lock, s
   const std::size_t count = state_.shelf.hand_out(out.first(most), lease_end(Duration(0)));
   if (count == 0) return 0;
   if (state_.shelf.needs_commit(policy_.max_in_flight)) {
-    const auto over = [&] {
-      return gate_.is_shut() || state_.gone || !receiving_ || options.stop.stop_requested();
-    };
+    const auto over = [&] { return gate_.is_shut() || state_.gone || !receiving_ || options.stop.stop_requested(); };
     // A lease is the consumer's from when he has the message: it does not run out while the commit is under way.
     lease_until(count, lease_end(parts_.cluster->config.write_timeout));
     if (auto ok = member->commit_now(lock, parts_.cluster->write_deadline(), over); !ok) {

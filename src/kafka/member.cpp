@@ -97,6 +97,10 @@ Result<void> Member::stop(SteadyTime deadline) {
 void Member::run() {
   while (stop_by_ == 0) {
     if (std::exchange(leaves_, false)) rd_kafka_unsubscribe(client_.get());
+    {
+      const std::lock_guard lock(state_.mutex);
+      if (std::exchange(state_.widened, false)) rejoin_at_ = SteadyTime{};
+    }
     if (std::chrono::steady_clock::now() >= rejoin_at_) {
       rejoin_at_ = SteadyTime::max();
       PartitionsPtr topics(rd_kafka_topic_partition_list_new(2));
@@ -231,11 +235,12 @@ void Member::relocate(const rd_kafka_message_t& message) {
 void Member::tell(PartitionKey key, const Shelf::Start& start) const {
   const std::string where = "partition " + std::to_string(key.number) + " of " + name_of(key.lane);
   if (start.anew) {
-    parts_.cluster->logger(LogLevel::warning,
-                           parts_.channel_text + ": " + where +
-                               " ends before what was read of it already: it was made anew or cut off, and is read from "
-                               "its start at offset " +
-                               std::to_string(start.offset));
+    parts_.cluster->logger(
+        LogLevel::warning,
+        parts_.channel_text + ": " + where +
+            " ends before what was read of it already: it was made anew or cut off, and is read from "
+            "its start at offset " +
+            std::to_string(start.offset));
   }
   if (start.lost > 0) {
     parts_.cluster->logger(LogLevel::warning, parts_.channel_text + ": up to " + std::to_string(start.lost) +

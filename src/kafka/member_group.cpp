@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <utility>
 
 #include "kafka/errors.hpp"
@@ -72,18 +71,26 @@ void Member::assigned(rd_kafka_topic_partition_list_t* partitions) {
   }
   const auto code = rd_kafka_assign(client_.get(), partitions);
   for (const auto& partition : entries(partitions)) assigned_.push_back(key_of(partition));
+  bool narrow = false;
+  for (const PartitionKey key : assigned_) {
+    narrow = narrow ||
+             (key.lane == Lane::topic &&
+              std::ranges::find(assigned_, PartitionKey{.lane = Lane::retry, .number = key.number}) == assigned_.end());
+  }
   {
     const std::lock_guard lock(state_.mutex);
+    state_.narrow = narrow;
     state_.shelf.forget_suspended();  // others have these now
     state_.assigned = true;
     state_.trouble.reset();
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) state_.trouble = error_of(code, parts_.channel_text + ": assignment");
   }
   state_.changed.notify_all();
+  if (narrow) parts_.on_moves();
 }
 
-// A broker may not know yet that it leads a partition that was just made. `ask` is given the time it may take: it cannot
-// be ended, so it is tried in pieces that grow, and stop() ends it after the present one.
+// A broker may not know yet that it leads a partition that was just made. `ask` is given the time it may take: it
+// cannot be ended, so it is tried in pieces that grow, and stop() ends it after the present one.
 rd_kafka_resp_err_t Member::attempt(SteadyTime until, const std::function<rd_kafka_resp_err_t(int)>& ask) const {
   constexpr int kFirstPiece = 250;
   constexpr int kLongestPiece = 2000;
@@ -103,7 +110,8 @@ rd_kafka_resp_err_t Member::attempt(SteadyTime until, const std::function<rd_kaf
   }
 }
 
-// All in two questions. The low ends first: what is deleted in between makes a log too long, never one that is reversed.
+// All in two questions. The low ends first: what is deleted in between makes a log too long, never one that is
+// reversed.
 Result<std::vector<Shelf::Log>> Member::logs_of(const rd_kafka_topic_partition_list_t* partitions,
                                                 SteadyTime until) const {
   std::vector<Shelf::Log> logs(static_cast<std::size_t>(partitions->cnt));
@@ -160,16 +168,15 @@ Result<void> Member::find_places(rd_kafka_topic_partition_list_t* partitions) {
       state_.lost += starts.back().lost;
     }
   }
-  std::map<PartitionKey, bool> unread;
   for (std::size_t i = 0; i < starts.size(); ++i) {
     auto& entry = entries(partitions)[i];
     entry.offset = starts[i].offset;
-    unread[key_of(entry)] = starts[i].offset < (*logs)[i].high;
     tell(key_of(entry), starts[i]);
+    // What librdkafka has started first it asks for first; an empty one alone would be an idle fetch, before whose end
+    // nothing else is asked for. From the group's own offset, which is the same, it starts a round trip later.
+    const bool empty = starts[i].offset == (*logs)[i].high;
+    if (empty && entries(stored.get())[i].offset == starts[i].offset) entry.offset = RD_KAFKA_OFFSET_STORED;
   }
-  // librdkafka starts them from the last on, one by one, and what it has started by then is asked for first: of empty
-  // ones that would be an idle fetch, before whose end nothing else is asked for.
-  std::ranges::stable_partition(entries(partitions), [&](const auto& entry) { return !unread.at(key_of(entry)); });
   return {};
 }
 
@@ -187,8 +194,8 @@ Result<bool> Member::channel_is_gone(SteadyTime until) const {
 void Member::revoked() {
   suspend_and_commit(std::chrono::steady_clock::now() +
                      std::min(parts_.cluster->config.write_timeout, parts_.cluster->config.rebalance_timeout / 2));
-  // A pause would outlast the assignment. It ends here and not after the next one: there librdkafka's resume would throw
-  // away what the first fetch brought, and ask for it again when an idle one has ended.
+  // A pause would outlast the assignment. It ends here and not after the next one: there librdkafka's resume would
+  // throw away what the first fetch brought, and ask for it again when an idle one has ended.
   for (const Lane lane : {Lane::topic, Lane::retry}) set_paused(lane, false);
   assigned_.clear();
   paused_ = {};
