@@ -2,6 +2,7 @@
 #include "kafka/member.hpp"
 
 #include <algorithm>
+#include <future>
 #include <utility>
 
 #include "kafka/errors.hpp"
@@ -92,6 +93,17 @@ Result<void> Member::stop(SteadyTime deadline) {
   const std::lock_guard lock(state_.mutex);
   if (state_.commit_error) return std::unexpected(*state_.commit_error);
   return {};
+}
+
+// The thread is nobody's, for nobody is there any more to wait for it.
+void Member::give_up(std::shared_ptr<Member> member, SteadyTime deadline) {
+  member->mute();
+  const auto ended = std::make_shared<std::promise<void>>();
+  std::thread([member = std::move(member), ended]() mutable {
+    member.reset();
+    ended->set_value();
+  }).detach();
+  static_cast<void>(ended->get_future().wait_until(deadline));
 }
 
 void Member::run() {

@@ -27,6 +27,7 @@ class Close : public testing::TestWithParam<Loss> {
     Config config;
     config.storage_type = StorageType::kafka;
     config.kafka_config = config_for(broker_.address());
+    config.kafka_config.write_timeout = Duration(5000);  // for what was begun
     config.close_timeout = kCloseTimeout;
     config.logger = silent();
     queue_ = good(Queue::open(std::move(config)));
