@@ -160,6 +160,20 @@ TEST(Shelf, D9_touch_renews) {
   EXPECT_EQ(f.shelf.out(), 0);
 }
 
+TEST(Shelf, D9_a_lease_that_was_touched_to_and_fro_ends_once) {
+  Fixture f;
+  f.read(0, 1);
+  const auto out = f.take(1, 100);
+  EXPECT_TRUE(f.shelf.touch(out[0].tag, 100));
+  EXPECT_TRUE(f.shelf.touch(out[0].tag, 200));
+  EXPECT_TRUE(f.shelf.touch(out[0].tag, 100));
+  f.shelf.expire(100);
+  EXPECT_EQ(f.shelf.out(), 0);
+  EXPECT_EQ(f.shelf.ready(), 1);
+  f.shelf.expire(300);
+  EXPECT_EQ(f.take(5).size(), 1U);
+}
+
 TEST(Shelf, D20_given_back_unseen_counts_no_attempt) {
   Fixture f;
   f.read(0, 2);
