@@ -134,12 +134,10 @@ void KafkaChannel::catch_up(std::unique_lock<std::mutex>& lock, const std::stop_
     return gate_.is_shut() || state_.gone || !receiving_ || stop.stop_requested() || state_.shelf.ready() > 0;
   };
   if (!state_.changed.wait_until(lock, until, [&] { return state_.assigned || over(); }) || over()) return;
-  std::vector<PartitionKey> keys;
+  const std::vector<PartitionKey> keys = state_.shelf.owned();
   std::vector<TopicPartition> list;
-  for (const Shelf::Position& position : state_.shelf.positions()) {
-    keys.push_back(position.key);
-    list.push_back(
-        {.topic = position.key.lane == Lane::topic ? topic_ : retry_topic_, .partition = position.key.number});
+  for (const PartitionKey key : keys) {
+    list.push_back({.topic = key.lane == Lane::topic ? topic_ : retry_topic_, .partition = key.number});
   }
   lock.unlock();
   const auto bounds = parts_.cluster->admin->watermarks(list, until);

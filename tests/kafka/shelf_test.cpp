@@ -552,6 +552,16 @@ TEST(Shelf, D1_what_retention_took_is_counted_and_passed_over) {
   EXPECT_EQ(later.commit().offset, 10);
 }
 
+TEST(Shelf, D19_what_is_unfinished_is_what_the_log_still_has) {
+  Fixture f;
+  f.read(0, 10);
+  const auto out = f.take(10);
+  for (const std::size_t i : {1U, 4U, 7U}) f.shelf.settle(out[i].tag);
+  EXPECT_EQ(f.shelf.unfinished(kTopic0, {0, 12}), 9);
+  EXPECT_EQ(f.shelf.unfinished(kTopic0, {5, 12}), 6) << "retention took 0 to 4";
+  EXPECT_EQ(f.shelf.unfinished(kTopic0, {0, 4}), 3) << "what came after the question is left out";
+}
+
 TEST(Shelf, ALogThatEndsBeforeItsCommitIsReadFromItsStart) {
   Fixture f;
   f.read(0, 20);
