@@ -51,6 +51,10 @@ void Mover::run(const std::stop_token& stop) {
       work_ = false;
       places = std::exchange(places_, {});
     }
+    {
+      const std::lock_guard lock(state_.mutex);
+      if (state_.gone) return;  // nothing is to be moved any more, and there is nowhere to
+    }
     Result<void> ok = move_early(stop);
     if (ok) ok = rewrite(stop);
     if (ok) ok = refill(places, stop);
