@@ -258,11 +258,11 @@ void Member::relocate(const rd_kafka_message_t& message) {
 
 // Reads the partitions that are assigned from the offsets of the list on.
 void Member::read_on(const rd_kafka_topic_partition_list_t* partitions) {
+  // A pause would outlast the assignment. It ends before: after it librdkafka's resume would throw away what the first
+  // fetch brought, and ask for it again only when an idle one has ended.
+  for (const Lane lane : {Lane::topic, Lane::retry}) set_paused(lane, false);
   paused_ = {};
   const auto code = rd_kafka_assign(client_.get(), partitions);
-  // A pause may outlast an assignment.
-  const PartitionsPtr copy(rd_kafka_topic_partition_list_copy(partitions));
-  rd_kafka_resume_partitions(client_.get(), copy.get());
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return;
   set_trouble(error_of(code, parts_.channel_text + ": assignment"));
   rejoin_at_ = std::chrono::steady_clock::now() + kRejoinPause;

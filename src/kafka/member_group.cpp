@@ -191,8 +191,7 @@ Result<bool> Member::channel_is_gone(SteadyTime until) const {
 void Member::revoked() {
   suspend_and_commit(std::chrono::steady_clock::now() +
                      std::min(parts_.cluster->config.write_timeout, parts_.cluster->config.rebalance_timeout / 2));
-  // A pause would outlast the assignment. It ends here and not after the next one: there librdkafka's resume would
-  // throw away what the first fetch brought, and ask for it again when an idle one has ended.
+  // A pause would outlast the assignment (see read_on).
   for (const Lane lane : {Lane::topic, Lane::retry}) set_paused(lane, false);
   assigned_.clear();
   paused_ = {};
