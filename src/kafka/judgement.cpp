@@ -77,12 +77,14 @@ void judge_version(const Wishes& wishes, const BrokerSettings& settings, const P
 void judge_commits(const Wishes& wishes, const Part& broker) {
   if (const auto most = broker.number("offset.metadata.max.bytes")) {
     const auto needed = static_cast<std::int64_t>(kMostMetadata);
-    if (*most < needed) {
-      broker.add(Level::error,
+    if (*most < static_cast<std::int64_t>(kLeastMetadata)) {
+      broker.add(Level::error, "offset.metadata.max.bytes is " + as_text(*most) + ": commits are refused",
+                 "set it to " + as_text(needed));
+    } else if (*most < needed) {
+      broker.add(Level::warning,
                  "offset.metadata.max.bytes is " + as_text(*most) +
-                     ": commits are refused when much is settled out of order, and all of it is handed out again "
-                     "after a restart",
-                 "set it to " + as_text(needed) + " or more");
+                     ": after a crash more of what was settled out of order comes again",
+                 "set it to " + as_text(needed));
     } else {
       broker.add(Level::ok, "offset.metadata.max.bytes " + as_text(*most));
     }

@@ -59,7 +59,7 @@ TEST(KafkaDoctor, ASoundBrokerHasNoErrors) {
 }
 
 TEST(KafkaDoctor, SettingsOfBrokersAndTopicsThatEndangerMessages) {
-  const Broker broker({.properties = {{"offset.metadata.max.bytes", "1024"},
+  const Broker broker({.properties = {{"offset.metadata.max.bytes", "100"},
                                       {"offsets.retention.minutes", "90"},
                                       {"min.insync.replicas", "2"},
                                       {"group.min.session.timeout.ms", "40000"},
@@ -76,7 +76,7 @@ TEST(KafkaDoctor, SettingsOfBrokersAndTopicsThatEndangerMessages) {
   admin.create_topic("another", 1, {{"cleanup.policy", "compact"}});
   const Visit visit(broker.address());
   EXPECT_EQ(visit.result.exit_code, 1) << visit.result.out;
-  for (const char* const what : {"offset.metadata.max.bytes is 1024", "group.min.session.timeout.ms is 40000",
+  for (const char* const what : {"offset.metadata.max.bytes is 100:", "group.min.session.timeout.ms is 40000",
                                  "socket.request.max.bytes is 200000"}) {
     EXPECT_EQ(visit.level(what, "broker 1"), "error") << what << visit.result.out;
   }

@@ -47,6 +47,15 @@ TEST(Judgement, ASettingThatIsNotToldIsNotJudged) {
   EXPECT_EQ(found[0].level, Level::ok);
 }
 
+TEST(Judgement, RoomForTheNotesOfCommits) {
+  const auto of = [](const char* bytes) {
+    return about_broker({}, {{"offset.metadata.max.bytes", bytes}}).at(1).level;
+  };
+  EXPECT_EQ(of("4096"), Level::ok);
+  EXPECT_EQ(of("1024"), Level::warning);
+  EXPECT_EQ(of("100"), Level::error);
+}
+
 TEST(Judgement, MessagesThatNeverExpireOutliveAnyRetention) {
   const TopicCopies topic{.name = "t", .partitions = 1, .fewest_replicas = 1, .fewest_in_sync = 1};
   const BrokerSettings week{{"retention.ms", "604800000"}, {"retention.bytes", "-1"}};
