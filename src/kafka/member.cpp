@@ -255,11 +255,12 @@ void Member::read_on(const rd_kafka_topic_partition_list_t* partitions) {
 void Member::tell(PartitionKey key, const Shelf::Start& start) const {
   const std::string where = "partition " + std::to_string(key.number) + " of " + name_of(key.lane);
   if (start.anew) {
-    parts_.cluster->logger(LogLevel::warning,
-                           parts_.channel_text + ": " + where +
-                               " ends before what was read of it already: it was made anew or cut off, and is read from "
-                               "its start at offset " +
-                               std::to_string(start.offset));
+    parts_.cluster->logger(
+        LogLevel::warning,
+        parts_.channel_text + ": " + where +
+            " ends before what was read of it already: it was made anew or cut off, and is read from "
+            "its start at offset " +
+            std::to_string(start.offset));
   }
   if (start.lost > 0) {
     parts_.cluster->logger(LogLevel::warning, parts_.channel_text + ": up to " + std::to_string(start.lost) +

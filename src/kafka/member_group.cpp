@@ -78,8 +78,8 @@ void Member::assigned(rd_kafka_topic_partition_list_t* partitions) {
   state_.changed.notify_all();
 }
 
-// A broker may not know yet that it leads a partition that was just made. `ask` is given the time it may take: it cannot
-// be ended, so it is tried in pieces that grow, and stop() ends it after the present one.
+// A broker may not know yet that it leads a partition that was just made. `ask` is given the time it may take: it
+// cannot be ended, so it is tried in pieces that grow, and stop() ends it after the present one.
 rd_kafka_resp_err_t Member::attempt(SteadyTime until, const std::function<rd_kafka_resp_err_t(int)>& ask) const {
   constexpr int kFirstPiece = 250;
   constexpr int kLongestPiece = 2000;
@@ -99,7 +99,8 @@ rd_kafka_resp_err_t Member::attempt(SteadyTime until, const std::function<rd_kaf
   }
 }
 
-// All in two questions. The low ends first: what is deleted in between makes a log too long, never one that is reversed.
+// All in two questions. The low ends first: what is deleted in between makes a log too long, never one that is
+// reversed.
 Result<std::vector<Shelf::Log>> Member::logs_of(const rd_kafka_topic_partition_list_t* partitions,
                                                 SteadyTime until) const {
   std::vector<Shelf::Log> logs(static_cast<std::size_t>(partitions->cnt));

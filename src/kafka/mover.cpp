@@ -142,11 +142,10 @@ Result<void> Mover::rewrite() {
       }
     }
     if (result) {
-      auto draft = retry_draft(
-          *waiting.record->message, waiting.record->message, waiting.place.key.number,
-          {.attempts = waiting.record->attempts + waiting.deliveries,
-           .channel = parts_.channel,
-           .due_ms = waiting.record->due_ms});
+      auto draft = retry_draft(*waiting.record->message, waiting.record->message, waiting.place.key.number,
+                               {.attempts = waiting.record->attempts + waiting.deliveries,
+                                .channel = parts_.channel,
+                                .due_ms = waiting.record->due_ms});
       if (draft) {
         drafts.push_back(std::move(*draft));
         candidates.push_back(std::move(waiting));

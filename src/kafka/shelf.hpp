@@ -59,7 +59,8 @@ class Shelf {
     std::int64_t lost = 0;  ///< So many that nobody had settled are not in the log any more: retention took them (D1).
     bool anew = false;      ///< The log ends before: it was cut off or made anew. What was here of it is forgotten.
   };
-  /// The partition is ours. Without a commit it is read from its start. What a note claims beyond the log's end is none.
+  /// The partition is ours. Without a commit it is read from its start. What a note claims beyond the log's end is
+  /// none.
   Start assign(PartitionKey key, const std::optional<Committed>& committed, Log log);
   /// What was to be read next of a partition of ours is not in the log.
   Start relocate(PartitionKey key, Log log);

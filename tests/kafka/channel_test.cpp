@@ -276,8 +276,7 @@ TEST(KafkaChannel, D8_retries_with_required_acks_1_come_by_reading) {
 TEST(KafkaChannel, WhatIsOutSurvivesADeletionThatWasRefused) {
   const std::string prefix = unique_name("revive") + "-";
   const Config config = queue_config(shared_broker(), prefix);
-  auto cluster =
-      good(Cluster::connect({.config = config, .clock = system_clock(), .logger = silent()}));
+  auto cluster = good(Cluster::connect({.config = config, .clock = system_clock(), .logger = silent()}));
   KafkaTopic topic(cluster, "t", {});
   good(topic.open());
   const auto channel = std::static_pointer_cast<KafkaChannel>(good(topic.open_channel("c", {}, true)));
