@@ -36,7 +36,8 @@ KafkaChannel::KafkaChannel(Parts parts)
                      .topic = topic_,
                      .dead_topic = dead_topic_,
                      .retry_topic = retry_topic_,
-                     .on_requeued = [this](auto drafts, auto produced) { requeued(drafts, produced); }}),
+                     .on_requeued = [this](auto drafts, auto produced) { requeued(drafts, produced); },
+                     .over = ends()}),
       on_jump_(parts_.cluster->clock->on_jump([this] {
         const std::lock_guard lock(state_.mutex);
         state_.changed.notify_all();
@@ -76,7 +77,8 @@ Result<void> KafkaChannel::join(std::unique_lock<std::mutex>& lock) {
   return started;
 }
 
-Result<void> KafkaChannel::leave() {
+// `until` at the latest, if not before write_timeout is over.
+Result<void> KafkaChannel::leave(SteadyTime until) {
   const std::lock_guard leaving(join_mutex_);
   std::shared_ptr<Member> member;
   {
@@ -84,9 +86,14 @@ Result<void> KafkaChannel::leave() {
     member = member_;
   }
   if (!member) return {};
-  auto left = member->stop(parts_.cluster->write_deadline());
-  const std::lock_guard lock(state_.mutex);
-  member_.reset();
+  constexpr Duration kToEnd{500};  // a client that waits for nothing ends in a moment
+  until = std::min(until, parts_.cluster->write_deadline());
+  auto left = member->stop(until);
+  {
+    const std::lock_guard lock(state_.mutex);
+    member_.reset();
+  }
+  Member::give_up(std::move(member), std::max(until, std::chrono::steady_clock::now() + kToEnd));
   return left;
 }
 
@@ -129,6 +136,7 @@ void KafkaChannel::requeued(std::span<const Draft> drafts, std::span<const Produ
 // Who asks what is ready now means all that was published before: waits for the assignment, and until what the broker
 // has is read.
 void KafkaChannel::catch_up(std::unique_lock<std::mutex>& lock, const std::stop_token& stop) {
+  const EndWith ending(ends());
   const SteadyTime until = parts_.cluster->deadline();
   const auto over = [&] {
     return gate_.is_shut() || state_.gone || !receiving_ || stop.stop_requested() || state_.shelf.ready() > 0;
@@ -379,18 +387,21 @@ Result<void> KafkaChannel::write_moves(std::span<Settlement> settlements) {
 Result<DeadPage> KafkaChannel::dead_letters(std::size_t limit, std::string_view cursor) {
   const auto pass = gate_.enter();
   if (!pass) return closed();
+  const EndWith ending(ends());
   return told(dead_letters_.list(limit, cursor));
 }
 
 Result<std::int64_t> KafkaChannel::requeue_dead(std::span<const std::string> ids, bool all, Duration fresh_ttl) {
   const auto pass = gate_.enter();
   if (!pass) return closed();
+  const EndWith ending(ends());
   return told(dead_letters_.requeue(ids, all, fresh_ttl));
 }
 
 Result<std::int64_t> KafkaChannel::purge_dead() {
   const auto pass = gate_.enter();
   if (!pass) return closed();
+  const EndWith ending(ends());
   return told(dead_letters_.purge());
 }
 
@@ -401,8 +412,10 @@ void KafkaChannel::configure(const ChannelPolicy& policy) {
 
 Result<void> KafkaChannel::close() {
   if (!gate_.shut()) return {};
+  SteadyTime until = std::chrono::steady_clock::now();
   {
     const std::lock_guard lock(state_.mutex);
+    until += std::min(policy_.close_timeout, Duration(std::chrono::hours(24)));
     state_.changed.notify_all();
   }
   gate_.drain();
@@ -412,7 +425,7 @@ Result<void> KafkaChannel::close() {
     const std::lock_guard lock(state_.mutex);
     state_.shelf.give_all_back();
   }
-  return leave();
+  return leave(until);
 }
 
 void KafkaChannel::retire() {
@@ -420,7 +433,7 @@ void KafkaChannel::retire() {
     const std::lock_guard lock(state_.mutex);
     retired_ = true;
   }
-  static_cast<void>(leave());
+  static_cast<void>(leave(parts_.cluster->write_deadline()));
 }
 
 void KafkaChannel::die() {

@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -64,7 +65,10 @@ class KafkaChannel final : public BackendChannel {
   [[nodiscard]] std::unexpected<Error> closed() const;
   [[nodiscard]] std::unexpected<Error> deleted() const;
   Result<void> join(std::unique_lock<std::mutex>& lock);
-  Result<void> leave();
+  Result<void> leave(SteadyTime until);
+  [[nodiscard]] std::function<bool()> ends() const {
+    return [this] { return gate_.is_shut(); };
+  }
   [[nodiscard]] SteadyTime next_event();
   void requeued(std::span<const Draft> drafts, std::span<const Produced> produced);
   void catch_up(std::unique_lock<std::mutex>& lock, const std::stop_token& stop);
@@ -96,6 +100,7 @@ class KafkaChannel final : public BackendChannel {
   /// Of a channel that somebody else has deleted, a missing topic is told as that.
   template <class T>
   Result<T> told(Result<T> result) {
+    if (!result && gate_.is_shut()) return closed();
     if (!result) result = std::unexpected(explain(std::move(result.error())));
     return result;
   }

@@ -99,8 +99,10 @@ Result<KafkaChannel::Unfinished> KafkaChannel::unfinished(SteadyTime until) {
 Result<BackendStats> KafkaChannel::stats() {
   const auto pass = gate_.enter();
   if (!pass) return closed();
+  const EndWith ending(ends());
   const SteadyTime until = parts_.cluster->deadline();
   auto total = unfinished(until);
+  if (gate_.is_shut()) return closed();
   if (!total) return std::unexpected(std::move(total.error()));
   auto dead = told(dead_letters_.count());
   if (!dead) return std::unexpected(std::move(dead.error()));
@@ -147,8 +149,12 @@ Result<void> KafkaChannel::refuse_with_others(std::string_view what) {
 Result<std::int64_t> KafkaChannel::drop_all() {
   const auto pass = gate_.enter();
   if (!pass) return closed();
-  if (auto ok = refuse_with_others("drop_all"); !ok) return std::unexpected(std::move(ok.error()));
-  return drop_everything(parts_.cluster->deadline());
+  const EndWith ending(ends());
+  auto ok = refuse_with_others("drop_all");
+  Result<std::int64_t> dropped =
+      ok ? drop_everything(parts_.cluster->deadline()) : std::unexpected(std::move(ok.error()));
+  if (!dropped && gate_.is_shut()) return closed();
+  return dropped;
 }
 
 // What is written to the retry topic meanwhile would escape: then all is looked at again.

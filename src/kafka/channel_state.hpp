@@ -31,6 +31,8 @@ struct ChannelState {
   bool assigned = false;           ///< The member knows its partitions.
   bool paused = false;             ///< The member reads no further, since the shelf is full.
   std::optional<Error> trouble{};  ///< Why nothing comes; empty while all is well.
+  bool narrow = false;             ///< A partition of the topic has no retry partition of its own: the mover's to mend.
+  bool widened = false;            ///< That was mended: the member is to join anew.
   bool gone = false;               ///< The channel was deleted: its group has no offsets any more.
   std::int64_t lost = 0;           ///< Messages that the topic's retention took before they were settled (D1).
 };

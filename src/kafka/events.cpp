@@ -67,10 +67,18 @@ void ClientEvents::forget_trouble() {
 }
 
 void ClientEvents::log(LogLevel level, std::string_view text) const {
+  ++logging_;
   try {
-    if (logger_) logger_(level, text);
+    if (logger_ && !muted_) logger_(level, text);
   } catch (...) {  // the user's; librdkafka is C
   }
+  --logging_;
+  logging_.notify_all();
+}
+
+void ClientEvents::mute() {
+  muted_ = true;
+  for (int calls = logging_; calls != 0; calls = logging_) logging_.wait(calls);
 }
 
 void ClientEvents::on_log(const rd_kafka_t* client, int level, const char* facility, const char* text) noexcept {

@@ -2,6 +2,7 @@
 #include "kafka/member.hpp"
 
 #include <algorithm>
+#include <future>
 #include <utility>
 
 #include "kafka/errors.hpp"
@@ -94,9 +95,24 @@ Result<void> Member::stop(SteadyTime deadline) {
   return {};
 }
 
+// The thread is nobody's, for nobody is there any more to wait for it.
+void Member::give_up(std::shared_ptr<Member> member, SteadyTime deadline) {
+  member->mute();
+  const auto ended = std::make_shared<std::promise<void>>();
+  std::thread([member = std::move(member), ended]() mutable {
+    member.reset();
+    ended->set_value();
+  }).detach();
+  static_cast<void>(ended->get_future().wait_until(deadline));
+}
+
 void Member::run() {
   while (stop_by_ == 0) {
     leave_if_gone();
+    {
+      const std::lock_guard lock(state_.mutex);
+      if (std::exchange(state_.widened, false)) rejoin_at_ = SteadyTime{};
+    }
     if (std::chrono::steady_clock::now() >= rejoin_at_) {
       rejoin_at_ = SteadyTime::max();
       PartitionsPtr topics(rd_kafka_topic_partition_list_new(2));
@@ -242,11 +258,11 @@ void Member::relocate(const rd_kafka_message_t& message) {
 
 // Reads the partitions that are assigned from the offsets of the list on.
 void Member::read_on(const rd_kafka_topic_partition_list_t* partitions) {
+  // A pause would outlast the assignment. It ends before: after it librdkafka's resume would throw away what the first
+  // fetch brought, and ask for it again only when an idle one has ended.
+  for (const Lane lane : {Lane::topic, Lane::retry}) set_paused(lane, false);
   paused_ = {};
   const auto code = rd_kafka_assign(client_.get(), partitions);
-  // A pause may outlast an assignment.
-  const PartitionsPtr copy(rd_kafka_topic_partition_list_copy(partitions));
-  rd_kafka_resume_partitions(client_.get(), copy.get());
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return;
   set_trouble(error_of(code, parts_.channel_text + ": assignment"));
   rejoin_at_ = std::chrono::steady_clock::now() + kRejoinPause;

@@ -54,6 +54,9 @@ class Member : private ClientEvents {
   /// Commits and leaves the group, until `deadline`; then that is given up. The shelf has what to commit. For good: who
   /// joins again is another Member.
   Result<void> stop(SteadyTime deadline);
+  /// Gives up a member that has stopped. librdkafka waits for what it has asked a broker that is away, up to
+  /// session_timeout: what has not ended by `deadline` ends by itself, and says nothing to anybody.
+  static void give_up(std::shared_ptr<Member> member, SteadyTime deadline);
 
  private:
   struct Arrived {

@@ -68,14 +68,22 @@ void Member::assigned(rd_kafka_topic_partition_list_t* partitions) {
     return;
   }
   for (const auto& partition : entries(partitions)) assigned_.push_back(key_of(partition));
+  bool narrow = false;
+  for (const PartitionKey key : assigned_) {
+    narrow = narrow ||
+             (key.lane == Lane::topic &&
+              std::ranges::find(assigned_, PartitionKey{.lane = Lane::retry, .number = key.number}) == assigned_.end());
+  }
   {
     const std::lock_guard lock(state_.mutex);
+    state_.narrow = narrow;
     state_.shelf.forget_suspended();  // others have these now
     state_.assigned = true;
     state_.trouble.reset();
   }
   read_on(partitions);
   state_.changed.notify_all();
+  if (narrow) parts_.on_moves();
 }
 
 // A broker may not know yet that it leads a partition that was just made. `ask` is given the time it may take: it
@@ -161,6 +169,10 @@ Result<void> Member::find_places(rd_kafka_topic_partition_list_t* partitions) {
     auto& entry = entries(partitions)[i];
     entry.offset = starts[i].offset;
     tell(key_of(entry), starts[i]);
+    // What librdkafka has started first it asks for first; an empty one alone would be an idle fetch, before whose end
+    // nothing else is asked for. From the group's own offset, which is the same, it starts a round trip later.
+    const bool empty = starts[i].offset == (*logs)[i].high;
+    if (empty && entries(stored.get())[i].offset == starts[i].offset) entry.offset = RD_KAFKA_OFFSET_STORED;
   }
   return {};
 }
@@ -179,6 +191,8 @@ Result<bool> Member::channel_is_gone(SteadyTime until) const {
 void Member::revoked() {
   suspend_and_commit(std::chrono::steady_clock::now() +
                      std::min(parts_.cluster->config.write_timeout, parts_.cluster->config.rebalance_timeout / 2));
+  // A pause would outlast the assignment (see read_on).
+  for (const Lane lane : {Lane::topic, Lane::retry}) set_paused(lane, false);
   assigned_.clear();
   paused_ = {};
   rd_kafka_assign(client_.get(), nullptr);

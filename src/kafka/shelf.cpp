@@ -83,8 +83,10 @@ std::vector<Shelf::Moving> Shelf::begin_early(std::size_t most) {
 }
 
 bool Shelf::has_moves() const {
-  return !early_.empty() || (waiting_.full() && unread_) || std::ranges::any_of(partitions_, [](const auto& entry) {
-    return entry.second.full && entry.first.lane == Lane::retry && !entry.second.suspended;
+  return !early_.empty() || std::ranges::any_of(partitions_, [this](const auto& entry) {
+    const auto& [key, partition] = entry;
+    return key.lane == Lane::retry && !partition.suspended &&
+           (partition.full || overflows(partition) || partition.stored - partition.trimmed >= kEnoughFinished);
   });
 }
 
@@ -92,10 +94,12 @@ std::vector<RetryIndex::Waiting> Shelf::begin_rewrite(std::size_t most) {
   std::vector<Place> places;
   for (auto& [key, partition] : partitions_) {
     if (key.lane != Lane::retry || partition.suspended) continue;
-    if (!partition.full && !(waiting_.full() && unread_)) continue;
+    const bool overflow = overflows(partition);
+    if (!partition.full && !overflow) continue;
     partition.full = false;  // the next commit will tell
-    const std::vector<Place> oldest = waiting_.oldest(key, most);
-    places.insert(places.end(), oldest.begin(), oldest.end());
+    partition.copying = partition.copying || overflow;
+    const std::vector<Place> some = overflow ? waiting_.last_due(key, most) : waiting_.oldest(key, most);
+    places.insert(places.end(), some.begin(), some.end());
   }
   if (places.empty()) return {};
   std::ranges::sort(places);
@@ -110,6 +114,37 @@ std::vector<RetryIndex::Waiting> Shelf::begin_rewrite(std::size_t most) {
   ++moves_;
   moving_ += taken.size();
   return taken;
+}
+
+// Whether the index is full, and what is not read yet was there before we wrote the first anew: a copy that is met
+// again must not be a reason for the next.
+bool Shelf::overflows(const Partition& partition) const {
+  return waiting_.full() && unread_ && (!partition.first_copy || partition.progress.end() < *partition.first_copy);
+}
+
+void Shelf::rewritten(std::int32_t number, std::int64_t offset) {
+  const auto it = partitions_.find({.lane = Lane::retry, .number = number});
+  if (it == partitions_.end() || !it->second.copying || it->second.first_copy) return;
+  // Without acknowledgement the offset is not known: what is read so far bounds it.
+  it->second.first_copy = offset >= 0 ? offset : it->second.progress.end();
+}
+
+bool Shelf::index_is_full() const {
+  if (waiting_.full()) return true;
+  const auto round_is_over = [](const auto& entry) {
+    const Partition& partition = entry.second;
+    return !partition.suspended && partition.first_copy && partition.progress.end() >= *partition.first_copy;
+  };
+  return waiting_.size() > waiting_.most_entries() / 2 && std::ranges::any_of(partitions_, round_is_over);
+}
+
+void Shelf::set_unread(bool unread) {
+  unread_ = unread;
+  if (waiting_.size() > waiting_.most_entries() / 2) return;
+  for (auto& [key, partition] : partitions_) {
+    partition.first_copy.reset();
+    partition.copying = false;
+  }
 }
 
 void Shelf::end_rewrite(std::vector<RetryIndex::Waiting> taken, bool written) {

@@ -113,10 +113,14 @@ class Shelf {
   [[nodiscard]] std::vector<Moving> begin_early(std::size_t most);
   /// Whether something waits that is to be moved: early ones, or old ones of the retry topic that are in the way.
   [[nodiscard]] bool has_moves() const;
-  /// Up to `most` of the oldest waiting ones of a partition whose note found no room, or of any when the index is full
-  /// and there is more to read: written anew at the tail they pin nothing (contract section 7). Those without a record
-  /// are to be read again; their `deliveries` go with the copy.
+  /// Up to `most` of the oldest waiting ones of a partition whose note found no room, or of those due last when the
+  /// index is full and there is more to read: written anew at the tail they pin nothing (contract section 7). Those
+  /// without a record are to be read again; their `deliveries` go with the copy. For a full index this goes on until
+  /// all that was there before the first copy is read: then the index has what is due first, and nothing is read or
+  /// written anew until half of it is gone.
   [[nodiscard]] std::vector<RetryIndex::Waiting> begin_rewrite(std::size_t most);
+  /// One of them has a copy at `offset` of a retry partition.
+  void rewritten(std::int32_t partition, std::int64_t offset);
   /// They were written anew, or are gone; else they wait as before.
   void end_rewrite(std::vector<RetryIndex::Waiting> taken, bool written);
 
@@ -166,8 +170,16 @@ class Shelf {
   [[nodiscard]] std::size_t ready_bytes() const noexcept { return ready_bytes_; }
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.size() + early_.size(); }
   /// Whether no more may be read of the retry topic; `unread` tells the shelf that there is more.
-  [[nodiscard]] bool index_is_full() const noexcept { return waiting_.full(); }
-  void set_unread(bool unread) noexcept { unread_ = unread; }
+  [[nodiscard]] bool index_is_full() const;
+  void set_unread(bool unread);
+  /// A retry partition of ours of which enough is settled, and the broker knows it, to delete what lies before.
+  struct Finished {
+    std::int32_t partition = 0;
+    std::int64_t offset = 0;
+  };
+  static constexpr std::int64_t kEnoughFinished = 1000;
+  [[nodiscard]] std::vector<Finished> finished() const;
+  void trimmed(const Finished& finished);
   /// What is here, by where it came from.
   struct Counts {
     std::int64_t ready_of_retry = 0;
@@ -204,6 +216,10 @@ class Shelf {
     std::int64_t told = 0;                                     // of these, what the broker knows of
     std::vector<Index> parked{};                               // of a suspended one: what is ready or early
     std::vector<RetryIndex::Waiting> parked_waiting{};         // and what waits
+    std::int64_t stored = 0;                                   // what the broker has as committed
+    std::int64_t trimmed = 0;                                  // the log begins here or later
+    std::optional<std::int64_t> first_copy{};                  // of what was written anew since the index was full
+    bool copying = false;                                      // because of that
     bool suspended = false;
     bool dirty = true;  // the broker does not know all yet
     bool full = false;  // its note found no room
@@ -236,6 +252,7 @@ class Shelf {
   Index add(Place place, ReadRecord record, State state);
   void settle_place(Place place);
   bool came_back(Place place);
+  [[nodiscard]] bool overflows(const Partition& partition) const;
   void leave_out(Slot& slot);
   void enter_by_id(Index index);
   void leave_by_id(Index index);

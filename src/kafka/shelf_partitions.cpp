@@ -39,6 +39,8 @@ Shelf::Start Shelf::begin(PartitionKey key, const Committed& committed, Log log)
   }
   partition.progress = Progress(committed.offset, settled);
   partition.assignment = ++last_assignment_;
+  partition.stored = committed.offset;
+  partition.trimmed = log.low;
   const std::int64_t lost = partition.progress.skip_to(log.low);
   const std::int64_t next = partition.progress.end();
   partitions_.emplace(key, std::move(partition));
@@ -157,6 +159,7 @@ void Shelf::committed(const Commit& commit, bool stored) {
   if (it == partitions_.end() || it->second.assignment != commit.assignment) return;
   if (stored) {
     it->second.told = std::max(it->second.told, commit.handed_out);
+    it->second.stored = std::max(it->second.stored, commit.offset);
   } else {
     it->second.dirty = true;
   }
@@ -173,6 +176,21 @@ std::int64_t Shelf::skip_to(PartitionKey key, std::int64_t end) {
   if (end <= partition.progress.end()) return 0;
   partition.dirty = true;
   return partition.progress.skip_to(end);
+}
+
+std::vector<Shelf::Finished> Shelf::finished() const {
+  std::vector<Finished> finished;
+  for (const auto& [key, partition] : partitions_) {
+    if (key.lane != Lane::retry || partition.suspended) continue;
+    if (partition.stored - partition.trimmed < kEnoughFinished) continue;
+    finished.push_back({.partition = key.number, .offset = partition.stored});
+  }
+  return finished;
+}
+
+void Shelf::trimmed(const Finished& finished) {
+  const auto it = partitions_.find({.lane = Lane::retry, .number = finished.partition});
+  if (it != partitions_.end()) it->second.trimmed = std::max(it->second.trimmed, finished.offset);
 }
 
 Shelf::Counts Shelf::counts() const {

@@ -281,7 +281,8 @@ TEST(KafkaChannel, WhatIsOutSurvivesADeletionThatWasRefused) {
   const Config config = queue_config(shared_broker(), prefix);
   auto cluster = good(Cluster::connect({.config = config, .clock = system_clock(), .logger = silent()}));
   KafkaTopic topic(cluster, "t", {});
-  good(topic.open());
+  detail::Gate gate;
+  good(topic.open(gate));
   const auto channel = std::static_pointer_cast<KafkaChannel>(good(topic.open_channel("c", {}, true)));
   RawProducer producer(shared_broker().settings());
   producer.produce(prefix + "t", std::vector(2, RawRecord{.key = "k", .value = "1", .partition = 0}));
