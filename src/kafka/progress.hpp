@@ -62,8 +62,8 @@ class Progress {
   std::int64_t watermark_;
   std::int64_t end_;
   std::int64_t ahead_ = 0;
-  std::int64_t base_;       // the offset of the lowest bit; at most kBits - 1 below the watermark
-  std::deque<Word> words_;  // as far as something is settled
+  std::int64_t base_;                // the offset of the lowest bit; at most kBits - 1 below the watermark
+  std::deque<Word> words_;           // as far as something is settled
   std::set<std::int64_t> foreseen_;  // not before end_
 };
 
