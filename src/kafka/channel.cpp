@@ -5,9 +5,12 @@
 #include <random>
 #include <utility>
 
+#include "kafka/retire.hpp"
+
 namespace lrpc::queue::kafka {
 namespace {
 
+constexpr Duration kRetirement{100};  // at least, for a client to end in good order
 constexpr Duration kCommitPause{100};  // between tries to commit what is to be handed out
 
 std::uint64_t new_owner() {
@@ -79,10 +82,10 @@ Result<void> KafkaChannel::join() {
   return {};
 }
 
-Result<void> KafkaChannel::leave() {
+Result<void> KafkaChannel::leave(SteadyTime deadline) {
   const std::lock_guard lock(join_mutex_);
   if (!member_) return {};
-  return member_->stop(parts_.cluster->write_deadline());
+  return member_->stop(deadline);
 }
 
 void KafkaChannel::set_receiving(bool on) noexcept {
@@ -388,11 +391,23 @@ Result<void> KafkaChannel::close() {
   gate_.drain();
   on_jump_.reset();
   mover_.stop();
+  SteadyTime until = std::chrono::steady_clock::now();
   {
     const std::lock_guard lock(state_.mutex);
     state_.shelf.give_all_back();
+    until += std::min(parts_.cluster->config.write_timeout, policy_.close_timeout);
   }
-  return leave();
+  auto left = leave(until);
+  std::unique_ptr<Member> member;
+  {
+    const std::lock_guard lock(join_mutex_);
+    member = std::move(member_);
+  }
+  if (member) {
+    member->silence();
+    retire(std::move(member), std::max(until, std::chrono::steady_clock::now() + kRetirement));
+  }
+  return left;
 }
 
 void KafkaChannel::die() {
@@ -401,7 +416,7 @@ void KafkaChannel::die() {
     state_.gone = true;
   }
   state_.changed.notify_all();
-  static_cast<void>(leave());
+  static_cast<void>(leave(parts_.cluster->write_deadline()));
 }
 
 }  // namespace lrpc::queue::kafka

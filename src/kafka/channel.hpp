@@ -59,7 +59,7 @@ class KafkaChannel final : public BackendChannel {
   [[nodiscard]] std::unexpected<Error> closed() const;
   [[nodiscard]] std::unexpected<Error> deleted() const;
   Result<void> join();
-  Result<void> leave();
+  Result<void> leave(SteadyTime deadline);
   [[nodiscard]] SteadyTime next_event();
   void requeued(std::span<const Draft> drafts, std::span<const Produced> produced);
   void catch_up(std::unique_lock<std::mutex>& lock, const std::stop_token& stop);

@@ -68,9 +68,16 @@ void ClientEvents::forget_trouble() {
 
 void ClientEvents::log(LogLevel level, std::string_view text) const {
   try {
+    const std::shared_lock lock(logger_mutex_);
     if (logger_) logger_(level, text);
   } catch (...) {  // the user's; librdkafka is C
   }
+}
+
+void ClientEvents::silence() {
+  Logger old;  // destroyed without the lock
+  const std::lock_guard lock(logger_mutex_);
+  old = std::exchange(logger_, {});
 }
 
 void ClientEvents::on_log(const rd_kafka_t* client, int level, const char* facility, const char* text) noexcept {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <string>
 #include <string_view>
 
@@ -47,6 +48,8 @@ class ClientEvents {
   static constexpr std::chrono::seconds kRepeated{35};
 
   void log(LogLevel level, std::string_view text) const;
+  /// The logger is not called any more when this has returned.
+  void silence();
 
  protected:
   /// An error that makes the client useless (idempotent producer). From the thread that polls.
@@ -60,7 +63,8 @@ class ClientEvents {
                             const char* bytes, std::size_t size, char* why, std::size_t why_size,
                             void* opaque) noexcept;
 
-  Logger logger_;
+  mutable std::shared_mutex logger_mutex_;  // held while the logger is called
+  Logger logger_;                           // with logger_mutex_
   std::string expected_name_;
   std::atomic<bool> troubled_{false};
   mutable std::mutex mutex_;

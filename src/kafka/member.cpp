@@ -82,9 +82,6 @@ Result<void> Member::stop(SteadyTime deadline) {
   stop_by_ = std::max<std::int64_t>(nanoseconds(deadline), 1);
   wake();
   thread_.join();
-  commit_queue_.reset();
-  queue_.reset();
-  client_.reset();
   const std::lock_guard lock(state_.mutex);
   if (state_.commit_error) return std::unexpected(*state_.commit_error);
   return {};

@@ -52,8 +52,10 @@ class Member : private ClientEvents {
   void wake() noexcept;
   /// Asks for a commit of all that changed and waits for it, with `lock` on the state's mutex.
   Result<void> commit_now(std::unique_lock<std::mutex>& lock, SteadyTime deadline);
-  /// Commits and leaves the group, until `deadline`; then the client is given up. The shelf has what to commit.
+  /// Commits and leaves the group, until `deadline`. The shelf has what to commit. The client is left to the destructor,
+  /// which may take its time: see retire.hpp.
   Result<void> stop(SteadyTime deadline);
+  using ClientEvents::silence;
 
  private:
   struct Arrived {
