@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kafka/dismiss.hpp"
 #include "kafka/errors.hpp"
 #include "kafka/message.hpp"
 #include "kafka/settings.hpp"
@@ -18,6 +19,7 @@ constexpr Duration kLongestPoll{1000};
 /// the client has read ahead.
 constexpr Duration kFullFor{100};
 constexpr Duration kRejoinPause{1000};
+constexpr Duration kFarewell{200};  // at least, for the client to end
 
 std::int64_t nanoseconds(SteadyTime time) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
@@ -26,14 +28,22 @@ std::int64_t nanoseconds(SteadyTime time) {
 }  // namespace
 
 Member::Member(Parts parts, ChannelState& state)
-    : ClientEvents(parts.logger), parts_(std::move(parts)), state_(state) {}
+    : parts_(std::move(parts)), state_(state), events_(std::make_shared<Events>(parts_.cluster->logger, *this)) {}
 
 Member::~Member() {
   if (thread_.joinable()) static_cast<void>(stop(SteadyTime{}));
+  if (!client_) return;
+  rd_kafka_queue_cb_event_enable(commit_queue_.get(), nullptr, nullptr);  // a late result must not wake who has gone
+  commit_queue_.reset();
+  queue_.reset();
+  events_->silence();
+  const SteadyTime by(std::chrono::nanoseconds(stop_by_.load()));
+  dismiss(std::make_unique<Connected>(std::move(events_), std::move(client_)),
+          std::max(by, std::chrono::steady_clock::now() + kFarewell));
 }
 
 Result<void> Member::start() {
-  auto conf = consumer_conf(parts_.config, parts_.group, *this);
+  auto conf = consumer_conf(parts_.cluster->config, parts_.group, *events_);
   if (!conf) return std::unexpected(std::move(conf.error()));
   rd_kafka_conf_set(conf->get(), "enable.partition.eof", "true", nullptr, 0);
   rd_kafka_conf_set_rebalance_cb(conf->get(), on_rebalance);
@@ -47,7 +57,7 @@ Result<void> Member::start() {
   rd_kafka_queue_cb_event_enable(
       commit_queue_.get(),
       [](rd_kafka_t*, void* queue) { rd_kafka_queue_yield(static_cast<rd_kafka_queue_t*>(queue)); }, queue_.get());
-  next_commit_ = std::chrono::steady_clock::now() + parts_.config.commit_interval;
+  next_commit_ = std::chrono::steady_clock::now() + parts_.cluster->config.commit_interval;
   rejoin_at_ = SteadyTime{};
   thread_ = std::jthread([this] { run(); });
   return {};
@@ -66,11 +76,14 @@ void Member::wake() noexcept {
   if (queue_) rd_kafka_queue_yield(queue_.get());
 }
 
-Result<void> Member::commit_now(std::unique_lock<std::mutex>& lock, SteadyTime deadline) {
+Result<void> Member::commit_now(std::unique_lock<std::mutex>& lock, SteadyTime deadline,
+                                const std::function<bool()>& over) {
   const std::uint64_t mine = ++state_.commits_asked;
   wake();
   state_.changed.notify_all();
-  if (!state_.changed.wait_until(lock, deadline, [&] { return state_.commits_ended >= mine; })) {
+  const auto ended = [&] { return state_.commits_ended >= mine; };
+  state_.changed.wait_until(lock, deadline, [&] { return ended() || stop_by_ != 0 || over(); });
+  if (!ended()) {
     return fail(ErrorCode::timeout, parts_.channel_text + ": the broker did not confirm a commit in time", true);
   }
   if (state_.commit_error) return std::unexpected(*state_.commit_error);
@@ -79,7 +92,11 @@ Result<void> Member::commit_now(std::unique_lock<std::mutex>& lock, SteadyTime d
 
 Result<void> Member::stop(SteadyTime deadline) {
   if (!thread_.joinable()) return {};
-  stop_by_ = std::max<std::int64_t>(nanoseconds(deadline), 1);
+  {
+    const std::lock_guard lock(state_.mutex);
+    stop_by_ = std::max<std::int64_t>(nanoseconds(deadline), 1);
+  }
+  state_.changed.notify_all();
   wake();
   thread_.join();
   const std::lock_guard lock(state_.mutex);
@@ -121,26 +138,26 @@ Duration Member::until_commit() const {
   return std::clamp(left, Duration(0), kLongestPoll);
 }
 
+int Member::left_ms(SteadyTime deadline) {
+  const auto left = std::chrono::ceil<Duration>(deadline - std::chrono::steady_clock::now());
+  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
+}
+
 // Waits for the first record, and takes what there is beside it.
 void Member::poll(Duration patience) {
-  std::vector<Arrived> arrived;
   for (std::size_t polled = 0; polled < kMostPolled; ++polled) {
     const MessagePtr message(
         rd_kafka_consumer_poll(client_.get(), polled == 0 ? static_cast<int>(patience.count()) : 0));
     if (!message) break;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      take(*message, arrived);
+      arrived_.push_back(
+          {.place = {.key = key_of(*message), .offset = message->offset}, .record = read_message(*message)});
     } else {
-      // What came before it comes first: the end of a partition settles what was not read.
-      put_on_shelf(std::exchange(arrived, {}));
+      put_on_shelf();  // what came before it comes first: the end of a partition settles what was not read
       failed_read(*message);
     }
   }
-  put_on_shelf(std::move(arrived));
-}
-
-void Member::take(const rd_kafka_message_t& message, std::vector<Arrived>& arrived) {
-  arrived.push_back({.place = {.key = key_of(message), .offset = message.offset}, .record = read_message(message)});
+  put_on_shelf();
 }
 
 PartitionKey Member::key_of(const rd_kafka_message_t& message) const {
@@ -148,16 +165,17 @@ PartitionKey Member::key_of(const rd_kafka_message_t& message) const {
   return {.lane = retry ? Lane::retry : Lane::topic, .number = message.partition};
 }
 
-void Member::put_on_shelf(std::vector<Arrived> arrived) {
-  if (arrived.empty()) return;
-  const std::int64_t now_ms = parts_.clock->now().wall_ms;
+void Member::put_on_shelf() {
+  if (arrived_.empty()) return;
+  const std::int64_t now_ms = parts_.cluster->clock->now().wall_ms;
   bool moves = false;
   {
     const std::lock_guard lock(state_.mutex);
-    for (Arrived& one : arrived) state_.shelf.ingest(one.place, std::move(one.record), now_ms);
+    for (Arrived& one : arrived_) state_.shelf.ingest(one.place, std::move(one.record), now_ms);
     state_.trouble.reset();
     moves = state_.shelf.has_moves();
   }
+  arrived_.clear();
   state_.changed.notify_all();
   if (moves) parts_.on_moves();
 }
@@ -169,7 +187,7 @@ void Member::failed_read(const rd_kafka_message_t& message) {
       return;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-      if (message.rkt != nullptr) jump_to_start(rd_kafka_topic_name(message.rkt), message.partition);
+      if (message.rkt != nullptr) relocate(message);
       return;
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
       rejoin_at_ = SteadyTime{};
@@ -191,27 +209,51 @@ void Member::reached_end(const rd_kafka_message_t& message) {
   state_.changed.notify_all();
 }
 
-// What was to be read next is gone: the topic's retention was faster (D1).
-void Member::jump_to_start(const std::string& topic, std::int32_t partition) {
-  std::int64_t low = 0;
-  std::int64_t high = 0;
-  const auto timeout = static_cast<int>(parts_.config.dial_timeout.count());
+// What was to be read next is not in the log: the topic's retention was faster (D1), or the log ends before.
+void Member::relocate(const rd_kafka_message_t& message) {
+  const PartitionKey key = key_of(message);
+  const SteadyTime until = parts_.cluster->deadline();
   PartitionsPtr list(rd_kafka_topic_partition_list_new(1));
-  auto* const one = rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition);
-  auto code = rd_kafka_query_watermark_offsets(client_.get(), topic.c_str(), partition, &low, &high, timeout);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-    one->offset = low;
-    const ErrorPtr error(rd_kafka_seek_partitions(client_.get(), list.get(), timeout));
-    code = error ? rd_kafka_error_code(error.get()) : one->err;
-  }
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    set_trouble(error_of(code, parts_.channel_text + ": going on after the topic's retention"));
+  auto* const one = rd_kafka_topic_partition_list_add(list.get(), name_of(key.lane).c_str(), key.number);
+  const auto again = [&](Error error) {
+    set_trouble(std::move(error));
     rejoin_at_ = std::chrono::steady_clock::now() + kRejoinPause;
-    return;
+  };
+  auto logs = logs_of(list.get(), until);
+  if (!logs) return again(std::move(logs.error()));
+  Shelf::Start start;
+  {
+    const std::lock_guard lock(state_.mutex);
+    if (!state_.shelf.owns(key)) return;
+    start = state_.shelf.relocate(key, logs->front());
+    state_.lost += start.lost;
   }
-  parts_.logger(LogLevel::warning, parts_.channel_text + ": messages of partition " + std::to_string(partition) +
-                                       " before offset " + std::to_string(low) +
-                                       " were taken by the topic's retention before they were read");
+  one->offset = start.offset;
+  const ErrorPtr error(rd_kafka_seek_partitions(client_.get(), list.get(), left_ms(until)));
+  const auto code = error ? rd_kafka_error_code(error.get()) : one->err;
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return again(error_of(code, parts_.channel_text + ": going on at another place of its partition"));
+  }
+  tell(key, start);
+  state_.changed.notify_all();
+}
+
+void Member::tell(PartitionKey key, const Shelf::Start& start) const {
+  const std::string where = "partition " + std::to_string(key.number) + " of " + name_of(key.lane);
+  if (start.anew) {
+    parts_.cluster->logger(
+        LogLevel::warning,
+        parts_.channel_text + ": " + where +
+            " ends before what was read of it already: it was made anew or cut off, and is read from "
+            "its start at offset " +
+            std::to_string(start.offset));
+  }
+  if (start.lost > 0) {
+    parts_.cluster->logger(LogLevel::warning, parts_.channel_text + ": up to " + std::to_string(start.lost) +
+                                                  " messages of " + where + " before offset " +
+                                                  std::to_string(start.offset) +
+                                                  " were taken by the topic's retention before they were read");
+  }
 }
 
 // Reads no further while enough is ready. A short wait keeps what the client has read ahead; a longer one must not keep
@@ -261,7 +303,7 @@ void Member::set_trouble(std::optional<Error> error) {
     news = error && (!state_.trouble || state_.trouble->message != error->message);
     state_.trouble = error;
   }
-  if (news) parts_.logger(LogLevel::warning, error->message);
+  if (news) parts_.cluster->logger(LogLevel::warning, error->message);
   state_.changed.notify_all();
 }
 

@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <lrpc/queue/backend.hpp>
@@ -26,23 +27,24 @@ namespace lrpc::queue::kafka {
 ///
 /// An offset is committed when all before it are settled, with a note of what is settled beyond (commit_note.hpp). At a
 /// revocation the last state is committed and the partition suspended on the shelf.
-class Member : private ClientEvents {
+class Member {
  public:
   struct Parts {
-    KafkaConfig config;
+    std::shared_ptr<Cluster> cluster;
     std::string channel_text;  ///< "channel x of topic y", for messages.
     std::string group;
     std::string topic;
     std::string retry_topic;
     std::int64_t most_ready = 1000;
-    std::shared_ptr<Clock> clock;
-    Logger logger;
     std::function<void()> on_moves;  ///< The shelf has something to move.
   };
   /// Of messages that are ready, read ahead.
   static constexpr std::int64_t kLeastReady = 2000;
   Member(Parts parts, ChannelState& state);
-  ~Member() override;
+  Member(const Member&) = delete;
+  Member& operator=(const Member&) = delete;
+  /// Ends what was not stopped. The client, which may take longer than `stop` was given, ends by itself then.
+  ~Member();
 
   /// Joins the group, which goes on in the background.
   Result<void> start();
@@ -50,14 +52,24 @@ class Member : private ClientEvents {
   [[nodiscard]] std::string id() const;
   /// Wakes the thread: there is room on the shelf, or a commit was asked for.
   void wake() noexcept;
-  /// Asks for a commit of all that changed and waits for it, with `lock` on the state's mutex.
-  Result<void> commit_now(std::unique_lock<std::mutex>& lock, SteadyTime deadline);
-  /// Commits and leaves the group, until `deadline`. The shelf has what to commit. The client is left to the destructor,
-  /// which may take its time: see retire.hpp.
+  /// Asks for a commit of all that changed and waits for it, with `lock` on the state's mutex, which `over` is asked
+  /// with: it ends the wait. What ends it must notify `state.changed`.
+  Result<void> commit_now(std::unique_lock<std::mutex>& lock, SteadyTime deadline, const std::function<bool()>& over);
+  /// Commits and leaves the group, until `deadline`; then that is given up. The shelf has what to commit. For good: who
+  /// joins again is another Member.
   Result<void> stop(SteadyTime deadline);
-  using ClientEvents::silence;
 
  private:
+  /// What the client's callbacks get.
+  struct Events final : ClientEvents {
+    Events(Logger logger, Member& owner) : ClientEvents(std::move(logger)), member(owner) {}
+    Member& member;
+  };
+  /// The client with what must outlive it.
+  struct Connected {
+    std::shared_ptr<Events> events{};
+    ClientPtr client{};
+  };
   struct Arrived {
     Place place{};
     ReadRecord record{};
@@ -70,15 +82,16 @@ class Member : private ClientEvents {
 
   void run();
   void poll(Duration patience);
-  void take(const rd_kafka_message_t& message, std::vector<Arrived>& arrived);
-  void put_on_shelf(std::vector<Arrived> arrived);
+  void put_on_shelf();
   void failed_read(const rd_kafka_message_t& message);
   void reached_end(const rd_kafka_message_t& message);
   [[nodiscard]] PartitionKey key_of(const rd_kafka_message_t& message) const;
-  void jump_to_start(const std::string& topic, std::int32_t partition);
+  void relocate(const rd_kafka_message_t& message);
+  void tell(PartitionKey key, const Shelf::Start& start) const;
   void keep_room();
   void set_paused(Lane lane, bool paused);
   [[nodiscard]] Duration until_commit() const;
+  [[nodiscard]] static int left_ms(SteadyTime deadline);
   void set_trouble(std::optional<Error> error);
 
   // member_group.cpp
@@ -87,13 +100,14 @@ class Member : private ClientEvents {
   void assigned(rd_kafka_topic_partition_list_t* partitions);
   void revoked();
   Result<void> find_places(rd_kafka_topic_partition_list_t* partitions);
-  [[nodiscard]] rd_kafka_resp_err_t attempt(const std::function<rd_kafka_resp_err_t()>& ask) const;
-  Result<bool> group_is_gone();
+  [[nodiscard]] rd_kafka_resp_err_t attempt(SteadyTime until, const std::function<rd_kafka_resp_err_t(int)>& ask) const;
+  Result<std::vector<Shelf::Log>> logs_of(const rd_kafka_topic_partition_list_t* partitions, SteadyTime until) const;
+  Result<bool> channel_is_gone(SteadyTime until) const;
   void commit_what_changed();
   void take_commit_results();
   void suspend_and_commit(SteadyTime deadline);
   void commit_ended(const Under& under, rd_kafka_event_t* event);
-  void commit_failed(const Under& under, Error error);
+  void commit_failed(const Under& under, rd_kafka_resp_err_t code);
   [[nodiscard]] Duration until_next_commit() const;
   void leave(SteadyTime deadline);
   [[nodiscard]] PartitionKey key_of(const rd_kafka_topic_partition_t& partition) const;
@@ -102,19 +116,23 @@ class Member : private ClientEvents {
 
   const Parts parts_;
   ChannelState& state_;
+  std::shared_ptr<Events> events_;
   ClientPtr client_;
   QueuePtr queue_;         // the consumer's
   QueuePtr commit_queue_;  // results of commits
   std::jthread thread_;
 
   // The thread's own.
+  std::vector<Arrived> arrived_;  // polled, not on the shelf yet
   std::optional<Under> under_;
+  int failed_commits_ = 0;      // in a row
+  std::string said_of_commit_;  // why they fail, as the log has it
   SteadyTime next_commit_{};
   SteadyTime rejoin_at_ = SteadyTime::max();
   std::vector<PartitionKey> assigned_;
   std::array<bool, 2> paused_{};
   bool leaves_ = false;                   // the channel was deleted
-  std::atomic<std::int64_t> stop_by_{0};  // steady clock, nanoseconds; 0 = goes on
+  std::atomic<std::int64_t> stop_by_{0};  // steady clock, nanoseconds; 0 = goes on. Set with the state's mutex
 };
 
 }  // namespace lrpc::queue::kafka

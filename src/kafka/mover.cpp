@@ -101,11 +101,10 @@ Result<void> Mover::move_early(const std::stop_token& stop) {
     }
     {
       const std::lock_guard lock(state_.mutex);
-      const std::int64_t now_ms = parts_.cluster->clock->now().wall_ms;
       for (std::size_t i = 0; i < moves.size(); ++i) {
         const bool written = drafts.size() == moves.size() && !produced[i].error;
         state_.shelf.end_move(moves[i].tag, written);
-        if (written) foresee(state_.shelf, drafts[i], produced[i], now_ms);
+        if (written) foresee(state_.shelf, *parts_.cluster, drafts[i], produced[i]);
       }
     }
     state_.changed.notify_all();
@@ -141,7 +140,9 @@ Result<void> Mover::rewrite() {
     if (result) {
       auto draft = retry_draft(
           *waiting.record->message, waiting.record->message, waiting.place.key.number,
-          {.attempts = waiting.record->attempts, .channel = parts_.channel, .due_ms = waiting.record->due_ms});
+          {.attempts = waiting.record->attempts + waiting.deliveries,
+           .channel = parts_.channel,
+           .due_ms = waiting.record->due_ms});
       if (draft) {
         drafts.push_back(std::move(*draft));
         candidates.push_back(std::move(waiting));
@@ -156,9 +157,12 @@ Result<void> Mover::rewrite() {
     if (produced[i].error && result) result = std::unexpected(*produced[i].error);
     (produced[i].error ? left : written).push_back(std::move(candidates[i]));
   }
-  const std::lock_guard lock(state_.mutex);
-  state_.shelf.end_rewrite(std::move(written), true);
-  state_.shelf.end_rewrite(std::move(left), false);
+  {
+    const std::lock_guard lock(state_.mutex);
+    state_.shelf.end_rewrite(std::move(written), true);
+    state_.shelf.end_rewrite(std::move(left), false);
+  }
+  state_.changed.notify_all();
   return result;
 }
 
@@ -166,6 +170,13 @@ Result<void> Mover::rewrite() {
 Result<void> Mover::refill(std::vector<Place>& places, const std::stop_token& stop) {
   std::ranges::sort(places, std::greater{});
   while (!places.empty() && !stop.stop_requested()) {
+    {
+      const std::lock_guard lock(state_.mutex);
+      if (!state_.shelf.is_away(places.back())) {  // dropped, or others have it now
+        places.pop_back();
+        continue;
+      }
+    }
     auto record = read_one(places.back());
     if (!record) return std::unexpected(std::move(record.error()));
     {

@@ -42,6 +42,7 @@ class RetryIndex {
     std::int64_t due_ms = 0;
     Place place{};
     std::unique_ptr<ReadRecord> record{};  ///< Empty: to be read again.
+    std::int64_t deliveries = 0;           ///< Of this record, to others before us; of one to be written anew.
   };
 
   explicit RetryIndex(std::size_t most_entries = kMostEntries, std::size_t most_bytes = kMostBytes)

@@ -12,16 +12,13 @@ void Shelf::ingest(Place place, ReadRecord record, std::int64_t now_ms) {
   const auto it = partitions_.find(place.key);
   if (it == partitions_.end()) return;
   it->second.dirty = true;  // also a gap moves the watermark
-  const bool foreseen = it->second.foreseen.erase(place.offset) > 0;
-  if (!it->second.progress.reach(place.offset) || foreseen) return;
-  take_in(place, std::move(record), now_ms);
+  if (it->second.progress.reach(place.offset)) take_in(place, std::move(record), now_ms);
 }
 
 void Shelf::foresee(Place place, ReadRecord record, std::int64_t now_ms) {
   const auto it = partitions_.find(place.key);
-  if (it == partitions_.end() || it->second.suspended || place.offset < it->second.progress.end()) return;
-  if (!it->second.foreseen.insert(place.offset).second) return;
-  take_in(place, std::move(record), now_ms);
+  if (it == partitions_.end() || it->second.suspended) return;
+  if (it->second.progress.foresee(place.offset)) take_in(place, std::move(record), now_ms);
 }
 
 void Shelf::take_in(Place place, ReadRecord record, std::int64_t now_ms) {
@@ -40,6 +37,7 @@ std::vector<Place> Shelf::mature(std::int64_t now_ms) {
     if (waiting->record) {
       make_ready(add(waiting->place, std::move(*waiting->record), State::ready), false);
     } else {
+      partitions_.at(waiting->place.key).away.insert(waiting->place.offset);
       to_read.push_back(waiting->place);
     }
   }
@@ -47,12 +45,23 @@ std::vector<Place> Shelf::mature(std::int64_t now_ms) {
 }
 
 void Shelf::refill(Place place, ReadRecord record) {
-  const auto it = partitions_.find(place.key);
-  if (it == partitions_.end() || it->second.progress.settled(place.offset)) return;
-  make_ready(add(place, std::move(record), State::ready), false);
+  if (came_back(place)) make_ready(add(place, std::move(record), State::ready), false);
 }
 
-void Shelf::gone(Place place) { settle_place(place); }
+void Shelf::gone(Place place) {
+  if (came_back(place)) settle_place(place);
+}
+
+bool Shelf::is_away(Place place) const {
+  const auto it = partitions_.find(place.key);
+  return it != partitions_.end() && it->second.away.contains(place.offset);
+}
+
+// Whether the mover has it in hand for us still; no more after this.
+bool Shelf::came_back(Place place) {
+  const auto it = partitions_.find(place.key);
+  return it != partitions_.end() && it->second.away.erase(place.offset) > 0;
+}
 
 std::vector<Shelf::Moving> Shelf::begin_early(std::size_t most) {
   std::vector<Moving> moves;
@@ -90,26 +99,33 @@ std::vector<RetryIndex::Waiting> Shelf::begin_rewrite(std::size_t most) {
   }
   if (places.empty()) return {};
   std::ranges::sort(places);
-  return waiting_.extract([&](const RetryIndex::Waiting& w) { return std::ranges::binary_search(places, w.place); });
+  auto taken =
+      waiting_.extract([&](const RetryIndex::Waiting& w) { return std::ranges::binary_search(places, w.place); });
+  for (RetryIndex::Waiting& waiting : taken) {
+    Partition& partition = partitions_.at(waiting.place.key);
+    partition.away.insert(waiting.place.offset);
+    const auto carried = partition.carried.find(waiting.place.offset);
+    waiting.deliveries = carried == partition.carried.end() ? 0 : carried->second;
+  }
+  ++moves_;
+  moving_ += taken.size();
+  return taken;
 }
 
 void Shelf::end_rewrite(std::vector<RetryIndex::Waiting> taken, bool written) {
+  ++moves_;
+  moving_ -= taken.size();
   for (RetryIndex::Waiting& waiting : taken) {
+    if (!came_back(waiting.place)) continue;
+    Partition& partition = partitions_.at(waiting.place.key);
     if (written) {
+      partition.carried.erase(waiting.place.offset);
       settle_place(waiting.place);
+    } else if (partition.suspended) {
+      partition.parked_waiting.push_back(std::move(waiting));
     } else {
-      wait(std::move(waiting));
+      waiting_.add(std::move(waiting));
     }
-  }
-}
-
-void Shelf::wait(RetryIndex::Waiting waiting) {
-  const auto it = partitions_.find(waiting.place.key);
-  if (it == partitions_.end()) return;
-  if (it->second.suspended) {
-    it->second.parked_waiting.push_back(std::move(waiting));
-  } else {
-    waiting_.add(std::move(waiting));
   }
 }
 
@@ -153,7 +169,10 @@ bool Shelf::needs_commit(std::int64_t most) const {
 }
 
 void Shelf::take_back(std::span<const Delivery> deliveries) {
-  for (auto it = deliveries.rbegin(); it != deliveries.rend(); ++it) give_back(it->tag, false);
+  for (auto it = deliveries.rbegin(); it != deliveries.rend(); ++it) {
+    if (Slot* const slot = in_flight(it->tag)) slot->lease_expired = it->lease_expired;
+    give_back(it->tag, false);
+  }
 }
 
 void Shelf::expire(std::int64_t tick) {
@@ -270,9 +289,12 @@ void Shelf::end_move(const DeliveryTag& tag, bool moved) {
   ++moves_;
   --moving_;
   if (slot.state == State::early) {
+    Partition& partition = partitions_.at(slot.place.key);
     if (moved) {
       settle_place(slot.place);
       free_slot(index);
+    } else if (partition.suspended) {
+      partition.parked.push_back(index);
     } else {
       early_.push_front(index);
     }
@@ -305,6 +327,13 @@ std::int64_t Shelf::drop_all() {
   for (const RetryIndex::Waiting& waiting : waiting_.extract([](const auto&) { return true; })) {
     settle_place(waiting.place);
     ++dropped;
+  }
+  for (auto& [key, partition] : partitions_) {
+    if (partition.suspended) continue;
+    for (const std::int64_t offset : std::exchange(partition.away, {})) {
+      settle_place({.key = key, .offset = offset});
+      ++dropped;
+    }
   }
   return dropped;
 }

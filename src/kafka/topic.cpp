@@ -193,8 +193,12 @@ Result<void> KafkaTopic::delete_channel(const std::string& name) {
                                     : std::make_shared<KafkaChannel>(KafkaChannel::Parts{
                                           .cluster = cluster_, .topic_name = name_, .name = name, .policy = {}});
   if (auto ok = asking->refuse_with_others("deleting it"); !ok) return ok;
+  for (const auto& channel : open) channel->retire();
+  if (auto ok = cluster_->admin->delete_group(cluster_->names.group(name_, name), until); !ok) {
+    for (const auto& channel : open) channel->revive();
+    return ok;
+  }
   for (const auto& channel : open) channel->die();
-  if (auto ok = cluster_->admin->delete_group(cluster_->names.group(name_, name), until); !ok) return ok;
   std::vector<std::string> topics;
   for (const TopicSpec& spec : own_topics(name, list->size())) topics.push_back(spec.name);
   if (auto ok = cluster_->admin->delete_topics(topics, until); !ok) return ok;

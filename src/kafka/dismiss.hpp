@@ -16,7 +16,7 @@ namespace lrpc::queue::kafka {
 /// left to end by itself. librdkafka's waits for a commit that its coordinator has not answered, where that is away up
 /// to session.timeout.ms, and closing must not (D21).
 template <class T>
-void retire(std::unique_ptr<T> object, SteadyTime deadline) {
+void dismiss(std::unique_ptr<T> object, SteadyTime deadline) {
   if (!object) return;
   std::packaged_task<void()> task([&object = *object.get()] { std::default_delete<T>()(&object); });
   std::future<void> ended = task.get_future();
