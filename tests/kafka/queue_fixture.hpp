@@ -140,8 +140,11 @@ inline void expect_all(const Ledger& ledger, const std::vector<std::string>& bod
 
 /// Nothing is left to do.
 inline void expect_empty(Channel<std::string>& channel) {
-  EXPECT_TRUE(eventually([&] { return channel.depth().value_or(-1) == 0; }))
-      << "depth " << channel.depth().value_or(-1);
+  Result<std::int64_t> depth = 0;
+  EXPECT_TRUE(eventually([&] {
+    depth = channel.depth();
+    return depth && *depth == 0;
+  })) << (depth ? std::to_string(*depth) : depth.error().message);
 }
 
 /// Errors that a caller may meet while brokers are away, each telling rightly whether it may be repeated.
