@@ -13,6 +13,38 @@ namespace {
 /// Key, headers and the batch around a body of the largest size.
 constexpr std::int64_t kRoomBesideBody = 64 << 10;
 
+/// The records of a publish.
+class Publication final : public RecordSource {
+ public:
+  Publication(std::string_view topic, std::span<const Outgoing> batch) : batch_(batch), partitions_(batch.size()) {
+    record_.topic = topic;
+  }
+  [[nodiscard]] std::size_t size() const override { return batch_.size(); }
+  /// Record i goes there.
+  void choose(std::size_t i, std::int32_t partition) { partitions_[i] = partition; }
+
+  [[nodiscard]] const Record& at(std::size_t i) override {
+    const Envelope& message = *batch_[i].message;
+    Stamp stamp;
+    if (batch_[i].delay.count() > 0) stamp.due_ms = message.enqueued_at_ms();
+    id_ = message.id();
+    record_.partition = partitions_[i];
+    record_.key = message.key().empty() ? id_ : message.key();
+    record_.value = message.encoded_body();
+    record_.keep = batch_[i].message;
+    record_.headers = headers_.set(message, id_, stamp);
+    record_.timestamp_ms = record_time(message.enqueued_at_ms());
+    return record_;
+  }
+
+ private:
+  const std::span<const Outgoing> batch_;
+  std::vector<std::int32_t> partitions_;
+  std::string id_;
+  HeaderList headers_;
+  Record record_;
+};
+
 }  // namespace
 
 KafkaTopic::KafkaTopic(std::shared_ptr<Cluster> cluster, std::string name, const TopicPolicy& policy)
@@ -64,20 +96,17 @@ Result<void> KafkaTopic::publish(std::span<Outgoing> batch, Duration timeout) {
   if (!pass) return closed();
   auto count = cluster_->admin->partition_count(topic_, until);
   if (!count) return std::unexpected(std::move(count.error()));
-  std::vector<Draft> drafts;
-  drafts.reserve(batch.size());
   for (const Outgoing& out : batch) {
-    const Envelope& message = *out.message;
-    if (auto ok = check_headers(message); !ok) return ok;
-    Stamp stamp;
-    if (out.delay.count() > 0) stamp.due_ms = message.enqueued_at_ms();
-    Draft draft{.topic = topic_, .key = key_of(message), .message = out.message, .headers = headers_of(message, stamp)};
-    draft.partition = partitioner_.choose(message.key(), message.id(), message.encoded_body().size(), *count);
-    drafts.push_back(std::move(draft));
+    if (auto ok = check_headers(*out.message); !ok) return ok;
   }
-  const std::vector<Produced> produced = cluster_->write(drafts, until);
+  Publication records(topic_, batch);
+  for (std::size_t i = 0; *count > 1 && i < batch.size(); ++i) {
+    const Envelope& message = *batch[i].message;
+    records.choose(i, partitioner_.choose(message.key(), message.id(), message.encoded_body().size(), *count));
+  }
+  std::vector<Produced> produced(batch.size());
+  if (cluster_->producer->produce(records, until, produced) == 0) return {};
   const auto failed = std::ranges::find_if(produced, [](const Produced& one) { return one.error.has_value(); });
-  if (failed == produced.end()) return {};
   Error error = *failed->error;
   if (is_missing_topic(error)) cluster_->admin->forget(topic_);
   for (std::size_t i = 0; i < produced.size(); ++i) {
