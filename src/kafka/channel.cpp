@@ -134,12 +134,10 @@ void KafkaChannel::catch_up(std::unique_lock<std::mutex>& lock, const std::stop_
     return gate_.is_shut() || state_.gone || !receiving_ || stop.stop_requested() || state_.shelf.ready() > 0;
   };
   if (!state_.changed.wait_until(lock, until, [&] { return state_.assigned || over(); }) || over()) return;
-  std::vector<PartitionKey> keys;
+  const std::vector<PartitionKey> keys = state_.shelf.owned();
   std::vector<TopicPartition> list;
-  for (const Shelf::Position& position : state_.shelf.positions()) {
-    keys.push_back(position.key);
-    list.push_back(
-        {.topic = position.key.lane == Lane::topic ? topic_ : retry_topic_, .partition = position.key.number});
+  for (const PartitionKey key : keys) {
+    list.push_back({.topic = key.lane == Lane::topic ? topic_ : retry_topic_, .partition = key.number});
   }
   lock.unlock();
   const auto bounds = parts_.cluster->admin->watermarks(list, until);
@@ -163,6 +161,7 @@ Result<std::size_t> KafkaChannel::receive(std::span<Delivery> out, const Receive
     state_.changed.notify_all();
   });
   const bool waits = options.deadline > std::chrono::steady_clock::now();
+  std::optional<Error> refused;  // why what is ready could not be handed out
   std::unique_lock lock(state_.mutex);
   for (bool first = true;; first = false) {
     // These let go of the lock: what follows is looked at after them.
@@ -171,31 +170,31 @@ Result<std::size_t> KafkaChannel::receive(std::span<Delivery> out, const Receive
     if (gate_.is_shut()) return closed();
     if (state_.gone) return deleted();
     if (!receiving_) return 0;
+    // Who only looked whether something is there gets nothing; who waited for it learns why nothing came.
+    if (waits && refused && options.deadline <= std::chrono::steady_clock::now()) return std::unexpected(*refused);
     auto count = hand_out(lock, out, options);
     if (count && *count > 0) return count;
-    // Why nothing comes.
-    const std::optional<Error> trouble = count ? state_.trouble : count.error();
-    if (trouble && trouble->code == ErrorCode::permission) return std::unexpected(*trouble);
-    const SteadyTime now = std::chrono::steady_clock::now();
+    refused = count ? std::nullopt : std::optional(std::move(count.error()));
+    for (const auto& trouble : {refused, state_.trouble}) {
+      if (trouble && trouble->code == ErrorCode::permission) return std::unexpected(*trouble);
+    }
     if (options.stop.stop_requested()) return 0;
-    if (first && !waits && count) {
+    if (first && !waits && !refused) {
       catch_up(lock, options.stop);
       continue;
     }
-    if (!first) {
-      // Who only looked whether something is there gets nothing; who waited for it learns why nothing came.
-      if (now >= options.deadline) {
-        if (waits && trouble) return std::unexpected(*trouble);
-        return 0;
-      }
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (!first && now >= options.deadline) {
+      if (waits && state_.trouble) return std::unexpected(*state_.trouble);
+      return 0;
     }
     SteadyTime until = std::min(options.deadline, next_event());
-    if (!count) until = std::min(until, now + kCommitPause);
+    if (refused) until = std::min(until, now + kCommitPause);
     state_.changed.wait_until(lock, until);
   }
 }
 
-// 0 also when the wait for a commit was ended: by what ends the receive, which sees it then.
+// 0 also when the wait for a commit was ended by what ends the receive, which sees it then.
 Result<std::size_t> KafkaChannel::hand_out(std::unique_lock<std::mutex>& lock, std::span<Delivery> out,
                                            const ReceiveOptions& options) {
   const std::shared_ptr<Member> member = member_;
@@ -216,12 +215,15 @@ Result<std::size_t> KafkaChannel::hand_out(std::unique_lock<std::mutex>& lock, s
   if (count == 0) return 0;
   if (state_.shelf.needs_commit(policy_.max_in_flight)) {
     const auto over = [&] { return gate_.is_shut() || state_.gone || !receiving_ || options.stop.stop_requested(); };
+    SteadyTime deadline = parts_.cluster->write_deadline();
+    const bool waits = options.deadline > std::chrono::steady_clock::now();
+    if (waits) deadline = std::min(deadline, options.deadline);
     // A lease is the consumer's from when he has the message: it does not run out while the commit is under way.
     lease_until(count, lease_end(parts_.cluster->config.write_timeout));
-    if (auto ok = member->commit_now(lock, parts_.cluster->write_deadline(), over); !ok) {
+    if (auto ok = member->commit_now(lock, deadline, over); !ok || over()) {
       state_.shelf.take_back(out.first(count));
       for (Delivery& delivery : out.first(count)) delivery = Delivery{};
-      if (over()) return 0;
+      if (over() || (waits && options.deadline <= std::chrono::steady_clock::now())) return 0;
       return std::unexpected(std::move(ok.error()));
     }
     lease_until(count, lease_end(Duration(0)));
@@ -427,6 +429,7 @@ void KafkaChannel::die() {
   {
     const std::lock_guard lock(state_.mutex);
     state_.gone = true;
+    if (member_) member_->wake();  // it leaves the group
   }
   state_.changed.notify_all();
 }

@@ -1,7 +1,6 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -81,18 +80,17 @@ class KafkaChannel final : public BackendChannel {
     std::int64_t retry = 0;
   };
   Result<Unfinished> unfinished(SteadyTime until);
-  /// A lane's partitions, what the group has committed of them, and where they begin and end.
-  struct LaneView {
-    Lane lane = Lane::topic;
-    std::vector<TopicPartition> partitions{};
-    std::vector<Committed> committed{};
-    std::vector<Watermarks> bounds{};
-    std::map<PartitionKey, Shelf::Position> ours{};
+  /// A partition, as it was seen last.
+  struct View {
+    PartitionKey key{};
+    TopicPartition partition{};
+    std::int64_t end = 0;         ///< Of its log.
+    std::int64_t unfinished = 0;  ///< By what we know if it is ours, else by what the group has committed.
   };
-  Result<std::vector<LaneView>> look(SteadyTime until);
+  Result<std::vector<View>> look(SteadyTime until);
   Result<std::vector<TopicPartition>> partitions(Lane lane, SteadyTime until);
   Result<std::int64_t> drop_everything(SteadyTime until);
-  Result<std::int64_t> drop_as_nobody(const std::vector<LaneView>& lanes, SteadyTime until);
+  Result<std::int64_t> drop_as_nobody(const std::vector<View>& views, SteadyTime until);
   /// Waits until no move is under way, with `lock` on the state's mutex. Returns the shelf's count of moves.
   std::uint64_t await_moves(std::unique_lock<std::mutex>& lock, SteadyTime until);
   /// Of a channel that somebody else has deleted, a missing topic is told as that.

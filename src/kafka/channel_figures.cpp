@@ -1,7 +1,6 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 // What a channel knows of its group: figures, other members, and dropping everything.
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "kafka/channel.hpp"
@@ -13,12 +12,13 @@ namespace {
 /// How often what moves meanwhile is looked at anew.
 constexpr int kMostLooks = 10;
 
-std::int64_t settled_beyond(const Committed& committed) {
+/// How many in a log are not settled, by what a group has committed. Nothing of what was committed beyond the log's end
+/// is true of it: it was made anew.
+std::int64_t unfinished_of(const Committed& committed, Watermarks log) {
+  if (committed.offset > log.high) return log.high - log.low;
+  const std::int64_t from = std::max(committed.offset, log.low);
   const auto note = read_note(committed.metadata, committed.offset);
-  std::int64_t count = 0;
-  if (!note) return count;
-  for (const OffsetRange& range : note->settled) count += range.end - range.first;
-  return count;
+  return count_outside({from, log.high}, note ? note->settled : std::vector<OffsetRange>());
 }
 
 }  // namespace
@@ -34,30 +34,32 @@ Result<std::vector<TopicPartition>> KafkaChannel::partitions(Lane lane, SteadyTi
 }
 
 // The ends are asked last: what is settled meanwhile is not counted as missing.
-Result<std::vector<KafkaChannel::LaneView>> KafkaChannel::look(SteadyTime until) {
-  std::vector<LaneView> lanes;
+Result<std::vector<KafkaChannel::View>> KafkaChannel::look(SteadyTime until) {
+  std::vector<View> views;
+  bool exists = false;
   for (const Lane lane : {Lane::topic, Lane::retry}) {
-    LaneView view{.lane = lane};
     auto list = partitions(lane, until);
     if (!list) return std::unexpected(explain(std::move(list.error())));
     auto committed = parts_.cluster->admin->committed(group_, *list, until);
     if (!committed) return std::unexpected(std::move(committed.error()));
-    {
-      const std::lock_guard lock(state_.mutex);
-      for (const Shelf::Position& position : state_.shelf.positions()) view.ours.emplace(position.key, position);
-    }
     auto bounds = parts_.cluster->admin->watermarks(*list, until);
     if (!bounds) return std::unexpected(explain(std::move(bounds.error())));
-    view.partitions = std::move(*list);
-    view.committed = std::move(*committed);
-    view.bounds = std::move(*bounds);
-    lanes.push_back(std::move(view));
+    const std::lock_guard lock(state_.mutex);
+    for (std::size_t i = 0; i < list->size(); ++i) {
+      exists = exists || (lane == Lane::topic && (*committed)[i].offset >= 0);
+      const PartitionKey key{.lane = lane, .number = (*list)[i].partition};
+      const auto [low, high] = (*bounds)[i];
+      views.push_back({.key = key,
+                       .partition = (*list)[i],
+                       .end = high,
+                       .unfinished = state_.shelf.owns(key) ? state_.shelf.unfinished(key, {low, high})
+                                                            : unfinished_of((*committed)[i], (*bounds)[i])});
+    }
   }
   // Who is not in the group has nothing else that tells him that somebody deleted the channel (D20).
   const std::lock_guard lock(state_.mutex);
-  const bool missing = std::ranges::none_of(lanes.front().committed, [](const auto& one) { return one.offset >= 0; });
-  if (missing && !member_) state_.gone = true;
-  if (!state_.gone) return lanes;
+  if (!exists && !member_) state_.gone = true;
+  if (!state_.gone) return views;
   state_.changed.notify_all();
   return deleted();
 }
@@ -79,30 +81,17 @@ std::uint64_t KafkaChannel::await_moves(std::unique_lock<std::mutex>& lock, Stea
   return state_.shelf.moves();
 }
 
-// By what we know of our partitions, and by what the group has committed of the others.
 Result<KafkaChannel::Unfinished> KafkaChannel::unfinished(SteadyTime until) {
   for (int tries = 1;; ++tries) {
     std::unique_lock lock(state_.mutex);
     const std::uint64_t moves = await_moves(lock, until);
     lock.unlock();
-    auto lanes = look(until);
-    if (!lanes) return std::unexpected(std::move(lanes.error()));
+    auto views = look(until);
+    if (!views) return std::unexpected(std::move(views.error()));
     lock.lock();
     if (state_.shelf.moves() != moves && tries < kMostLooks) continue;
     Unfinished total;
-    for (const LaneView& view : *lanes) {
-      for (std::size_t i = 0; i < view.partitions.size(); ++i) {
-        const auto [low, high] = view.bounds[i];
-        std::int64_t from = std::max(view.committed[i].offset, low);
-        std::int64_t beyond = settled_beyond(view.committed[i]);
-        const auto own = view.ours.find({.lane = view.lane, .number = view.partitions[i].partition});
-        if (own != view.ours.end()) {
-          from = std::max(own->second.watermark, low);
-          beyond = own->second.settled_ahead;
-        }
-        (view.lane == Lane::topic ? total.topic : total.retry) += std::max<std::int64_t>(high - from - beyond, 0);
-      }
-    }
+    for (const View& view : *views) (view.key.lane == Lane::topic ? total.topic : total.retry) += view.unfinished;
     return total;
   }
 }
@@ -169,44 +158,32 @@ Result<std::int64_t> KafkaChannel::drop_everything(SteadyTime until) {
     const std::shared_ptr<Member> member = member_;
     const std::uint64_t moves = await_moves(lock, until);
     lock.unlock();
-    auto lanes = look(until);
-    if (!lanes) return std::unexpected(std::move(lanes.error()));
-    if (!member) return drop_as_nobody(*lanes, until);
+    auto views = look(until);
+    if (!views) return std::unexpected(std::move(views.error()));
+    if (!member) return drop_as_nobody(*views, until);
     lock.lock();
     const auto over = [this] { return gate_.is_shut() || state_.gone; };
     state_.changed.wait_until(lock, until, [&] { return state_.assigned || over(); });
     if (gate_.is_shut()) return closed();
     if (state_.gone) return deleted();
     if (state_.shelf.moves() != moves && tries < kMostLooks) continue;
-    for (const LaneView& view : *lanes) {
-      for (const TopicPartition& one : view.partitions) {
-        if (state_.shelf.owns({.lane = view.lane, .number = one.partition})) continue;
-        return fail(ErrorCode::unavailable, text() + ": not all of its partitions are assigned yet", true);
-      }
+    if (!std::ranges::all_of(*views, [this](const View& view) { return state_.shelf.owns(view.key); })) {
+      return fail(ErrorCode::unavailable, text() + ": not all of its partitions are assigned yet", true);
     }
     std::int64_t dropped = state_.shelf.drop_all();
-    for (const LaneView& view : *lanes) {
-      for (std::size_t i = 0; i < view.partitions.size(); ++i) {
-        dropped += state_.shelf.skip_to({.lane = view.lane, .number = view.partitions[i].partition},
-                                        view.bounds[i].high);
-      }
-    }
+    for (const View& view : *views) dropped += state_.shelf.skip_to(view.key, view.end);
     if (auto ok = member->commit_now(lock, until, over); !ok) return std::unexpected(std::move(ok.error()));
     return dropped;
   }
 }
 
 // By who is not in the group; the broker refuses it when somebody has joined meanwhile.
-Result<std::int64_t> KafkaChannel::drop_as_nobody(const std::vector<LaneView>& lanes, SteadyTime until) {
+Result<std::int64_t> KafkaChannel::drop_as_nobody(const std::vector<View>& views, SteadyTime until) {
   std::int64_t dropped = 0;
   std::vector<OffsetCommit> commits;
-  for (const LaneView& view : lanes) {
-    for (std::size_t i = 0; i < view.partitions.size(); ++i) {
-      const auto [low, high] = view.bounds[i];
-      dropped += std::max<std::int64_t>(
-          high - std::max(view.committed[i].offset, low) - settled_beyond(view.committed[i]), 0);
-      commits.push_back({.partition = view.partitions[i], .offset = high});
-    }
+  for (const View& view : views) {
+    dropped += view.unfinished;
+    commits.push_back({.partition = view.partition, .offset = view.end});
   }
   if (auto ok = parts_.cluster->admin->commit(group_, commits, until); !ok) {
     return std::unexpected(std::move(ok.error()));

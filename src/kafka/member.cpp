@@ -106,7 +106,7 @@ Result<void> Member::stop(SteadyTime deadline) {
 
 void Member::run() {
   while (stop_by_ == 0) {
-    if (std::exchange(leaves_, false)) rd_kafka_unsubscribe(client_.get());
+    leave_if_gone();
     if (std::chrono::steady_clock::now() >= rejoin_at_) {
       rejoin_at_ = SteadyTime::max();
       PartitionsPtr topics(rd_kafka_topic_partition_list_new(2));
@@ -125,6 +125,18 @@ void Member::run() {
     commit_what_changed();
   }
   leave(SteadyTime(std::chrono::nanoseconds(stop_by_.load())));
+}
+
+// Whoever is no channel's any more must not keep its group alive, or make it anew by a commit.
+void Member::leave_if_gone() {
+  if (left_) return;
+  {
+    const std::lock_guard lock(state_.mutex);
+    left_ = state_.gone;
+  }
+  if (!left_) return;
+  rejoin_at_ = SteadyTime::max();
+  rd_kafka_unsubscribe(client_.get());
 }
 
 Duration Member::until_commit() const {
@@ -190,7 +202,7 @@ void Member::failed_read(const rd_kafka_message_t& message) {
       if (message.rkt != nullptr) relocate(message);
       return;
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
-      rejoin_at_ = SteadyTime{};
+      if (!left_) rejoin_at_ = SteadyTime{};
       break;
     default:
       break;
@@ -212,30 +224,42 @@ void Member::reached_end(const rd_kafka_message_t& message) {
 // What was to be read next is not in the log: the topic's retention was faster (D1), or the log ends before.
 void Member::relocate(const rd_kafka_message_t& message) {
   const PartitionKey key = key_of(message);
-  const SteadyTime until = parts_.cluster->deadline();
-  PartitionsPtr list(rd_kafka_topic_partition_list_new(1));
-  auto* const one = rd_kafka_topic_partition_list_add(list.get(), name_of(key.lane).c_str(), key.number);
-  const auto again = [&](Error error) {
-    set_trouble(std::move(error));
+  PartitionsPtr one(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(one.get(), name_of(key.lane).c_str(), key.number);
+  auto logs = logs_of(one.get(), parts_.cluster->deadline());
+  if (!logs) {
+    set_trouble(std::move(logs.error()));
     rejoin_at_ = std::chrono::steady_clock::now() + kRejoinPause;
-  };
-  auto logs = logs_of(list.get(), until);
-  if (!logs) return again(std::move(logs.error()));
+    return;
+  }
+  // librdkafka seeks in no partition that it does not read: all are assigned anew, each at its place.
+  PartitionsPtr all(rd_kafka_topic_partition_list_new(static_cast<int>(assigned_.size())));
   Shelf::Start start;
   {
     const std::lock_guard lock(state_.mutex);
     if (!state_.shelf.owns(key)) return;
     start = state_.shelf.relocate(key, logs->front());
     state_.lost += start.lost;
-  }
-  one->offset = start.offset;
-  const ErrorPtr error(rd_kafka_seek_partitions(client_.get(), list.get(), left_ms(until)));
-  const auto code = error ? rd_kafka_error_code(error.get()) : one->err;
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return again(error_of(code, parts_.channel_text + ": going on at another place of its partition"));
+    for (const PartitionKey mine : assigned_) {
+      rd_kafka_topic_partition_list_add(all.get(), name_of(mine.lane).c_str(), mine.number)->offset =
+          state_.shelf.read_to(mine);
+    }
   }
   tell(key, start);
+  read_on(all.get());
   state_.changed.notify_all();
+}
+
+// Reads the partitions that are assigned from the offsets of the list on.
+void Member::read_on(const rd_kafka_topic_partition_list_t* partitions) {
+  paused_ = {};
+  const auto code = rd_kafka_assign(client_.get(), partitions);
+  // A pause may outlast an assignment.
+  const PartitionsPtr copy(rd_kafka_topic_partition_list_copy(partitions));
+  rd_kafka_resume_partitions(client_.get(), copy.get());
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  set_trouble(error_of(code, parts_.channel_text + ": assignment"));
+  rejoin_at_ = std::chrono::steady_clock::now() + kRejoinPause;
 }
 
 void Member::tell(PartitionKey key, const Shelf::Start& start) const {

@@ -81,12 +81,14 @@ class Member {
   };
 
   void run();
+  void leave_if_gone();
   void poll(Duration patience);
   void put_on_shelf();
   void failed_read(const rd_kafka_message_t& message);
   void reached_end(const rd_kafka_message_t& message);
   [[nodiscard]] PartitionKey key_of(const rd_kafka_message_t& message) const;
   void relocate(const rd_kafka_message_t& message);
+  void read_on(const rd_kafka_topic_partition_list_t* partitions);
   void tell(PartitionKey key, const Shelf::Start& start) const;
   void keep_room();
   void set_paused(Lane lane, bool paused);
@@ -131,7 +133,7 @@ class Member {
   SteadyTime rejoin_at_ = SteadyTime::max();
   std::vector<PartitionKey> assigned_;
   std::array<bool, 2> paused_{};
-  bool leaves_ = false;                   // the channel was deleted
+  bool left_ = false;                     // the channel was deleted
   std::atomic<std::int64_t> stop_by_{0};  // steady clock, nanoseconds; 0 = goes on. Set with the state's mutex
 };
 

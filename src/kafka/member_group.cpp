@@ -54,7 +54,6 @@ void Member::on_rebalance(rd_kafka_t* /*client*/, rd_kafka_resp_err_t event,
 
 void Member::assigned(rd_kafka_topic_partition_list_t* partitions) {
   assigned_.clear();
-  paused_ = {};
   if (auto found = find_places(partitions); !found) {
     // Nothing is read from a place that is not known; the group assigns anew. (An empty list: without one librdkafka
     // waits for the assignment still.)
@@ -63,22 +62,19 @@ void Member::assigned(rd_kafka_topic_partition_list_t* partitions) {
     {
       const std::lock_guard lock(state_.mutex);
       for (const auto& partition : entries(partitions)) state_.shelf.suspend(key_of(partition));
-      leaves_ = state_.gone;
     }
-    rejoin_at_ = leaves_ ? SteadyTime::max() : std::chrono::steady_clock::now() + std::chrono::seconds(1);
+    rejoin_at_ = std::chrono::steady_clock::now() + std::chrono::seconds(1);
     set_trouble(std::move(found.error()));
     return;
   }
-  const auto code = rd_kafka_assign(client_.get(), partitions);
-  rd_kafka_resume_partitions(client_.get(), partitions);  // a pause may outlast an assignment
   for (const auto& partition : entries(partitions)) assigned_.push_back(key_of(partition));
   {
     const std::lock_guard lock(state_.mutex);
     state_.shelf.forget_suspended();  // others have these now
     state_.assigned = true;
     state_.trouble.reset();
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) state_.trouble = error_of(code, parts_.channel_text + ": assignment");
   }
+  read_on(partitions);
   state_.changed.notify_all();
 }
 
@@ -213,7 +209,7 @@ void Member::commit_what_changed() {
     const bool asked = state_.commits_asked > state_.commits_ended;
     if (!asked && until_next_commit() > Duration(0)) return;
     next.asked = state_.commits_asked;
-    next.commits = state_.shelf.to_commit(false);
+    if (!state_.gone) next.commits = state_.shelf.to_commit(false);
   }
   next_commit_ = std::chrono::steady_clock::now() + parts_.cluster->config.commit_interval;
   if (next.commits.empty()) {
@@ -283,7 +279,7 @@ void Member::suspend_and_commit(SteadyTime deadline) {
   {
     const std::lock_guard lock(state_.mutex);
     last.asked = state_.commits_asked;
-    last.commits = state_.shelf.to_commit(true);
+    if (!state_.gone) last.commits = state_.shelf.to_commit(true);
     state_.assigned = false;
     for (const PartitionKey key : assigned_) state_.shelf.suspend(key);
   }

@@ -49,6 +49,10 @@ void Mover::run(const std::stop_token& stop) {
       work_ = false;
       places = std::exchange(places_, {});
     }
+    {
+      const std::lock_guard lock(state_.mutex);
+      if (state_.gone) return;  // nothing is to be moved any more, and there is nowhere to
+    }
     Result<void> ok = move_early(stop);
     if (ok) ok = rewrite();
     if (ok) ok = refill(places, stop);
@@ -138,11 +142,10 @@ Result<void> Mover::rewrite() {
       }
     }
     if (result) {
-      auto draft = retry_draft(
-          *waiting.record->message, waiting.record->message, waiting.place.key.number,
-          {.attempts = waiting.record->attempts + waiting.deliveries,
-           .channel = parts_.channel,
-           .due_ms = waiting.record->due_ms});
+      auto draft = retry_draft(*waiting.record->message, waiting.record->message, waiting.place.key.number,
+                               {.attempts = waiting.record->attempts + waiting.deliveries,
+                                .channel = parts_.channel,
+                                .due_ms = waiting.record->due_ms});
       if (draft) {
         drafts.push_back(std::move(*draft));
         candidates.push_back(std::move(waiting));

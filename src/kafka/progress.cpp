@@ -6,6 +6,14 @@
 
 namespace lrpc::queue::kafka {
 
+std::int64_t count_outside(OffsetRange range, std::span<const OffsetRange> runs) {
+  std::int64_t count = std::max<std::int64_t>(range.end - range.first, 0);
+  for (const OffsetRange& run : runs) {
+    count -= std::max<std::int64_t>(std::min(run.end, range.end) - std::max(run.first, range.first), 0);
+  }
+  return count;
+}
+
 Progress::Progress(std::int64_t start, std::span<const OffsetRange> settled)
     : watermark_(start), end_(start), base_(start) {
   for (const OffsetRange& range : settled) mark({std::max(range.first, start), range.end});
@@ -81,6 +89,11 @@ std::int64_t Progress::mark(OffsetRange range) {
   }
   ahead_ += count;
   return count;
+}
+
+std::int64_t Progress::open(OffsetRange range) const {
+  range.first = std::max(range.first, watermark_);
+  return count_outside(range, runs_ahead(static_cast<std::size_t>(ahead_)));
 }
 
 // Moves the watermark over what is settled, and lets go of the words behind it.

@@ -16,6 +16,8 @@ struct OffsetRange {
   std::int64_t end = 0;
   friend bool operator==(const OffsetRange&, const OffsetRange&) = default;
 };
+/// How many of `range` are in none of `runs`, which do not overlap.
+[[nodiscard]] std::int64_t count_outside(OffsetRange range, std::span<const OffsetRange> runs);
 
 /// Which offsets of one partition are settled: the watermark, below which all are, and what is settled beyond it.
 /// Bookkeeping without lock or I/O. A bit an offset from the watermark on, so that settling costs the same in any
@@ -42,6 +44,8 @@ class Progress {
   [[nodiscard]] std::int64_t watermark() const noexcept { return watermark_; }
   /// One past the last offset that the reader reached.
   [[nodiscard]] std::int64_t end() const noexcept { return end_; }
+  /// How many of a range are not settled.
+  [[nodiscard]] std::int64_t open(OffsetRange range) const;
   /// How many from the watermark on are settled, those that the reader has not reached included.
   [[nodiscard]] std::int64_t settled_ahead() const noexcept { return ahead_; }
   /// The runs of settled offsets beyond the watermark, at most `most`, the lowest first.
@@ -58,8 +62,8 @@ class Progress {
   std::int64_t watermark_;
   std::int64_t end_;
   std::int64_t ahead_ = 0;
-  std::int64_t base_;       // the offset of the lowest bit; at most kBits - 1 below the watermark
-  std::deque<Word> words_;  // as far as something is settled
+  std::int64_t base_;                // the offset of the lowest bit; at most kBits - 1 below the watermark
+  std::deque<Word> words_;           // as far as something is settled
   std::set<std::int64_t> foreseen_;  // not before end_
 };
 

@@ -180,21 +180,18 @@ void Shelf::expire(std::int64_t tick) {
   while (!leases_.empty() && leases_.top().until <= tick) {
     const Lease lease = leases_.top();
     leases_.pop();
-    const Slot& slot = slots_[lease.slot];
-    // One that was touched or settled meanwhile has another entry, or none.
-    if (slot.generation == lease.generation && slot.state == State::out && slot.until == lease.until) {
-      expired.push_back(lease.slot);
-    }
+    Slot& slot = slots_[lease.slot];
+    // One that was touched or settled meanwhile has another entry, or none; one that was touched to and fro has two.
+    if (slot.generation != lease.generation || slot.state != State::out || slot.until != lease.until) continue;
+    leave_out(slot);
+    leave_by_id(lease.slot);
+    slot.state = State::ready;
+    slot.lease_expired = true;
+    expired.push_back(lease.slot);
   }
   // In front in the order in which they were read.
   std::ranges::sort(expired, std::greater{}, [this](Index index) { return slots_[index].place; });
-  for (const Index index : expired) {
-    Slot& slot = slots_[index];
-    leave_out(slot);
-    leave_by_id(index);
-    slot.lease_expired = true;
-    make_ready(index, true);
-  }
+  for (const Index index : expired) make_ready(index, true);
 }
 
 std::int64_t Shelf::next_expiry() {
@@ -230,7 +227,7 @@ bool Shelf::settle(const DeliveryTag& tag) {
 bool Shelf::touch(const DeliveryTag& tag, std::int64_t until) {
   Slot* slot = in_flight(tag);
   if (slot == nullptr) return false;
-  if (slot->until == kForever) return true;
+  if (slot->until == kForever || slot->until == until) return true;
   slot->until = until;
   leases_.push({.until = until, .slot = index_of(tag), .generation = tag.generation});
   return true;

@@ -59,7 +59,8 @@ class Shelf {
     std::int64_t lost = 0;  ///< So many that nobody had settled are not in the log any more: retention took them (D1).
     bool anew = false;      ///< The log ends before: it was cut off or made anew. What was here of it is forgotten.
   };
-  /// The partition is ours. Without a commit it is read from its start. What a note claims beyond the log's end is none.
+  /// The partition is ours. Without a commit it is read from its start. What a note claims beyond the log's end is
+  /// none.
   Start assign(PartitionKey key, const std::optional<Committed>& committed, Log log);
   /// What was to be read next of a partition of ours is not in the log.
   Start relocate(PartitionKey key, Log log);
@@ -179,13 +180,10 @@ class Shelf {
   /// for a moment.
   [[nodiscard]] std::uint64_t moves() const noexcept { return moves_; }
   [[nodiscard]] bool moving() const noexcept { return moving_ > 0; }
-  /// How far each of our partitions is: for depth.
-  struct Position {
-    PartitionKey key{};
-    std::int64_t watermark = 0;
-    std::int64_t settled_ahead = 0;
-  };
-  [[nodiscard]] std::vector<Position> positions() const;
+  /// The partitions that are ours.
+  [[nodiscard]] std::vector<PartitionKey> owned() const;
+  /// How many in the log of a partition of ours are not settled.
+  [[nodiscard]] std::int64_t unfinished(PartitionKey key, Log log) const;
   [[nodiscard]] bool owns(PartitionKey key) const;
   /// One past what was read of a partition that is ours.
   [[nodiscard]] std::int64_t read_to(PartitionKey key) const { return partitions_.at(key).progress.end(); }

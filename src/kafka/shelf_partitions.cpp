@@ -187,14 +187,16 @@ Shelf::Counts Shelf::counts() const {
   return counts;
 }
 
-std::vector<Shelf::Position> Shelf::positions() const {
-  std::vector<Position> positions;
+std::vector<PartitionKey> Shelf::owned() const {
+  std::vector<PartitionKey> keys;
   for (const auto& [key, partition] : partitions_) {
-    if (partition.suspended) continue;
-    positions.push_back(
-        {.key = key, .watermark = partition.progress.watermark(), .settled_ahead = partition.progress.settled_ahead()});
+    if (!partition.suspended) keys.push_back(key);
   }
-  return positions;
+  return keys;
+}
+
+std::int64_t Shelf::unfinished(PartitionKey key, Log log) const {
+  return partitions_.at(key).progress.open({log.low, log.high});
 }
 
 bool Shelf::owns(PartitionKey key) const {

@@ -156,6 +156,9 @@ TEST(Progress, BehavesAsASetOfOffsetsWould) {
       ASSERT_EQ(progress.end(), end);
       const auto unread = std::distance(known.lower_bound(end), known.end());
       ASSERT_EQ(progress.settled_ahead(), end - watermark + unread - static_cast<std::int64_t>(open.size()));
+      std::int64_t left = 0;
+      for (std::int64_t at = watermark - 3; at < end + 20; ++at) left += progress.settled(at) ? 0 : 1;
+      ASSERT_EQ(progress.open({watermark - 3, end + 20}), left);
       // What the runs say is what a later reader passes over.
       Progress later(watermark, progress.runs_ahead(kAll));
       ASSERT_EQ(later.settled_ahead(), progress.settled_ahead()) << "seed " << seed << " step " << step;

@@ -160,6 +160,20 @@ TEST(Shelf, D9_touch_renews) {
   EXPECT_EQ(f.shelf.out(), 0);
 }
 
+TEST(Shelf, D9_a_lease_that_was_touched_to_and_fro_ends_once) {
+  Fixture f;
+  f.read(0, 1);
+  const auto out = f.take(1, 100);
+  EXPECT_TRUE(f.shelf.touch(out[0].tag, 100));
+  EXPECT_TRUE(f.shelf.touch(out[0].tag, 200));
+  EXPECT_TRUE(f.shelf.touch(out[0].tag, 100));
+  f.shelf.expire(100);
+  EXPECT_EQ(f.shelf.out(), 0);
+  EXPECT_EQ(f.shelf.ready(), 1);
+  f.shelf.expire(300);
+  EXPECT_EQ(f.take(5).size(), 1U);
+}
+
 TEST(Shelf, D20_given_back_unseen_counts_no_attempt) {
   Fixture f;
   f.read(0, 2);
@@ -536,6 +550,16 @@ TEST(Shelf, D1_what_retention_took_is_counted_and_passed_over) {
   EXPECT_EQ(start.offset, 10);
   EXPECT_EQ(start.lost, 6) << "2, and 5 to 9";
   EXPECT_EQ(later.commit().offset, 10);
+}
+
+TEST(Shelf, D19_what_is_unfinished_is_what_the_log_still_has) {
+  Fixture f;
+  f.read(0, 10);
+  const auto out = f.take(10);
+  for (const std::size_t i : {1U, 4U, 7U}) f.shelf.settle(out[i].tag);
+  EXPECT_EQ(f.shelf.unfinished(kTopic0, {0, 12}), 9);
+  EXPECT_EQ(f.shelf.unfinished(kTopic0, {5, 12}), 6) << "retention took 0 to 4";
+  EXPECT_EQ(f.shelf.unfinished(kTopic0, {0, 4}), 3) << "what came after the question is left out";
 }
 
 TEST(Shelf, ALogThatEndsBeforeItsCommitIsReadFromItsStart) {
