@@ -45,19 +45,37 @@ EndWith::~EndWith() { innermost_end = outer_; }
 bool EndWith::now() { return innermost_end != nullptr && innermost_end->over_(); }
 
 Result<std::unique_ptr<Admin>> Admin::make(const KafkaConfig& config, Logger logger) {
-  auto self = std::make_unique<Admin>(config.max_attempts, std::move(logger));
-  auto conf = admin_conf(config, self->events_);
+  auto self = std::make_unique<Admin>(config, std::move(logger));
+  const SteadyTime made = std::chrono::steady_clock::now();
+  auto client = self->connected();
+  if (!client) return std::unexpected(std::move(client.error()));
+  self->client_ = std::move(*client);
+  self->made_ = made;
+  return self;
+}
+
+Result<Admin::Client> Admin::connected() {
+  auto conf = admin_conf(config_, events_);
   if (!conf) return std::unexpected(std::move(conf.error()));
   // A consumer, for its settings are the ones that questions go by. It joins no group, but must have the name of one:
   // librdkafka (2.0.2 to at least 2.11) dereferences null when it asks for a group's offsets and hears that the
   // coordinator has moved.
   rd_kafka_conf_set(conf->get(), "group.id", "lrpc-queue-admin", nullptr, 0);
-  const SteadyTime made = std::chrono::steady_clock::now();
-  auto client = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
-  if (!client) return std::unexpected(std::move(client.error()));
-  self->client_ = std::move(*client);
-  self->made_ = made;
-  return self;
+  auto made = make_client(RD_KAFKA_CONSUMER, std::move(*conf));
+  if (!made) return std::unexpected(std::move(made.error()));
+  return Client(std::move(*made));
+}
+
+Admin::Client Admin::client() const {
+  const std::lock_guard lock(client_mutex_);
+  return client_;
+}
+
+void Admin::replace(const Client& stale) {
+  Client old;  // let go of without the lock
+  const std::lock_guard lock(client_mutex_);
+  if (client_ != stale) return;
+  if (auto fresh = connected()) old = std::exchange(client_, std::move(*fresh));
 }
 
 Admin::~Admin() = default;
@@ -66,7 +84,7 @@ std::optional<Error> Admin::hopeless(std::string_view what, SteadyTime since) co
   if (EndWith::now()) {
     return Error{.code = ErrorCode::cancelled, .message = std::string(what) + ": closed meanwhile", .source = "kafka"};
   }
-  rd_kafka_poll(client_.get(), 0);  // brings the errors
+  rd_kafka_poll(client().get(), 0);  // brings the errors
   const auto trouble = events_.trouble(since - ClientEvents::kRepeated);
   if (!trouble) return std::nullopt;
   if (is_refusal(trouble->code) || (trouble->all_down && trouble->at >= std::min(since, heard_since_.load()))) {
@@ -97,21 +115,28 @@ Result<void> Admin::attempt(int attempts, SteadyTime deadline, const std::functi
 
 Result<void> Admin::ask(rd_kafka_admin_op_t op, std::string_view what, SteadyTime deadline, const Start& start,
                         const Examine& examine) {
-  return attempt(max_attempts_, deadline, [&] { return ask_once(op, what, deadline, start, examine); });
+  return attempt(max_attempts_, deadline, [&] {
+    const Client client = this->client();
+    auto result = ask_once(client, op, what, deadline, start, examine);
+    // librdkafka remembers a group's coordinator as long as it is asked often, also one that denies it: one that came
+    // back after another took over. A new client asks anew.
+    if (!result && result.error().native_code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR) replace(client);
+    return result;
+  });
 }
 
-Result<void> Admin::ask_once(rd_kafka_admin_op_t op, std::string_view what, SteadyTime deadline, const Start& start,
-                             const Examine& examine) {
+Result<void> Admin::ask_once(const Client& client, rd_kafka_admin_op_t op, std::string_view what, SteadyTime deadline,
+                             const Start& start, const Examine& examine) {
   const SteadyTime began = steady_clock::now();
-  const AdminOptionsPtr options(rd_kafka_AdminOptions_new(client_.get(), op));
+  const AdminOptionsPtr options(rd_kafka_AdminOptions_new(client.get(), op));
   std::array<char, 128> why{};
   rd_kafka_AdminOptions_set_request_timeout(options.get(), left_ms(deadline), why.data(), why.size());
   if (op == RD_KAFKA_ADMIN_OP_CREATETOPICS || op == RD_KAFKA_ADMIN_OP_DELETETOPICS ||
       op == RD_KAFKA_ADMIN_OP_CREATEPARTITIONS || op == RD_KAFKA_ADMIN_OP_DELETERECORDS) {
     rd_kafka_AdminOptions_set_operation_timeout(options.get(), left_ms(deadline), why.data(), why.size());
   }
-  const QueuePtr replies(rd_kafka_queue_new(client_.get()));
-  start(options.get(), replies.get());
+  const QueuePtr replies(rd_kafka_queue_new(client.get()));
+  start(client.get(), options.get(), replies.get());
   for (;;) {
     const EventPtr reply(
         rd_kafka_queue_poll(replies.get(), std::min(left_ms(deadline), static_cast<int>(kLook.count()))));
@@ -130,13 +155,13 @@ Result<void> Admin::ask_once(rd_kafka_admin_op_t op, std::string_view what, Stea
   }
 }
 
-Result<MetadataPtr> Admin::metadata_once(rd_kafka_topic_t* topic, bool all, std::string_view what,
+Result<MetadataPtr> Admin::metadata_once(rd_kafka_t* client, rd_kafka_topic_t* topic, bool all, std::string_view what,
                                          SteadyTime deadline) {
   const SteadyTime began = steady_clock::now();
   // The call cannot be ended, so it is made in pieces that grow: a slow cluster gets its time, too.
   for (milliseconds piece{200};; piece = std::min(piece * 2, milliseconds(4'000))) {
     const rd_kafka_metadata_t* raw = nullptr;
-    const rd_kafka_resp_err_t code = rd_kafka_metadata(client_.get(), all ? 1 : 0, topic, &raw,
+    const rd_kafka_resp_err_t code = rd_kafka_metadata(client, all ? 1 : 0, topic, &raw,
                                                        std::min(left_ms(deadline), static_cast<int>(piece.count())));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
       events_.forget_trouble();
@@ -150,11 +175,12 @@ Result<MetadataPtr> Admin::metadata_once(rd_kafka_topic_t* topic, bool all, std:
 
 Result<MetadataPtr> Admin::metadata(const std::string* topic, bool all, std::string_view what, SteadyTime deadline,
                                     int attempts) {
-  const TopicPtr handle(topic != nullptr ? rd_kafka_topic_new(client_.get(), topic->c_str(), nullptr) : nullptr);
+  const Client client = this->client();
+  const TopicPtr handle(topic != nullptr ? rd_kafka_topic_new(client.get(), topic->c_str(), nullptr) : nullptr);
   if (topic != nullptr && handle == nullptr) return failed(rd_kafka_last_error(), what);
   MetadataPtr found;
   auto done = attempt(attempts, deadline, [&]() -> Result<void> {
-    auto result = metadata_once(handle.get(), all, what, deadline);
+    auto result = metadata_once(client.get(), handle.get(), all, what, deadline);
     if (!result) return std::unexpected(std::move(result.error()));
     found = std::move(*result);
     return {};

@@ -110,7 +110,8 @@ class Admin {
  public:
   /// Does not wait for a connection: `connect` does.
   [[nodiscard]] static Result<std::unique_ptr<Admin>> make(const KafkaConfig& config, Logger logger);
-  explicit Admin(int max_attempts, Logger logger) : events_(std::move(logger)), max_attempts_(max_attempts) {}
+  explicit Admin(KafkaConfig config, Logger logger)
+      : config_(std::move(config)), events_(std::move(logger)), max_attempts_(config_.max_attempts) {}
   Admin(const Admin&) = delete;
   Admin& operator=(const Admin&) = delete;
   ~Admin();
@@ -160,7 +161,9 @@ class Admin {
   [[nodiscard]] ClientEvents& events() noexcept { return events_; }
 
  private:
-  using Start = std::function<void(const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies)>;
+  using Start =
+      std::function<void(rd_kafka_t* client, const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies)>;
+  using Client = std::shared_ptr<rd_kafka_t>;
   using Examine = std::function<Result<void>(rd_kafka_event_t* reply)>;
 
   struct Known {
@@ -168,17 +171,23 @@ class Admin {
     SteadyTime until{};
   };
 
+  [[nodiscard]] Result<Client> connected();
+  [[nodiscard]] Client client() const;
+  /// Another client in place of this one, unless somebody has made it already.
+  void replace(const Client& stale);
+
   /// Runs `once` up to `attempts` times, while it fails with what may pass.
   Result<void> attempt(int attempts, SteadyTime deadline, const std::function<Result<void>()>& once);
   /// One request of the admin interface: `start` sends it, `examine` looks at the reply.
   Result<void> ask(rd_kafka_admin_op_t op, std::string_view what, SteadyTime deadline, const Start& start,
                    const Examine& examine);
-  Result<void> ask_once(rd_kafka_admin_op_t op, std::string_view what, SteadyTime deadline, const Start& start,
-                        const Examine& examine);
+  Result<void> ask_once(const Client& client, rd_kafka_admin_op_t op, std::string_view what, SteadyTime deadline,
+                        const Start& start, const Examine& examine);
   /// Metadata of one topic, of all, or of none.
   Result<MetadataPtr> metadata(const std::string* topic, bool all, std::string_view what, SteadyTime deadline,
                                int attempts);
-  Result<MetadataPtr> metadata_once(rd_kafka_topic_t* topic, bool all, std::string_view what, SteadyTime deadline);
+  Result<MetadataPtr> metadata_once(rd_kafka_t* client, rd_kafka_topic_t* topic, bool all, std::string_view what,
+                                    SteadyTime deadline);
   Result<std::map<std::string, std::string>> describe(rd_kafka_ResourceType_t type, const std::string& name,
                                                       SteadyTime deadline);
   Result<std::vector<std::int64_t>> list_offsets(std::span<const TopicPartition> partitions, std::int64_t which,
@@ -190,9 +199,11 @@ class Admin {
   /// The error of a request that was not answered.
   [[nodiscard]] Error unanswered(rd_kafka_resp_err_t code, std::string_view what) const;
 
+  const KafkaConfig config_;
   ClientEvents events_;
   const int max_attempts_;
-  ClientPtr client_;
+  mutable std::mutex client_mutex_;
+  Client client_;                        // with client_mutex_; whoever uses it holds a share
   SteadyTime made_ = SteadyTime::max();  // until the first connect, which no other call comes before
   std::atomic<SteadyTime> heard_since_ = SteadyTime::max();
 

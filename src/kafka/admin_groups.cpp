@@ -79,8 +79,8 @@ Result<PartitionsPtr> Admin::committed_list(const std::string& group, const rd_k
   PartitionsPtr list;
   auto done = ask(
       RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, what, deadline,
-      [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
-        rd_kafka_ListConsumerGroupOffsets(client_.get(), &raw, 1, options, replies);
+      [&](rd_kafka_t* client, const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
+        rd_kafka_ListConsumerGroupOffsets(client, &raw, 1, options, replies);
       },
       [&](rd_kafka_event_t* reply) -> Result<void> {
         std::size_t count = 0;
@@ -125,8 +125,8 @@ Result<void> Admin::commit(const std::string& group, std::span<const OffsetCommi
   rd_kafka_AlterConsumerGroupOffsets_t* raw = request.get();
   return ask(
       RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, what, deadline,
-      [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
-        rd_kafka_AlterConsumerGroupOffsets(client_.get(), &raw, 1, options, replies);
+      [&](rd_kafka_t* client, const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
+        rd_kafka_AlterConsumerGroupOffsets(client, &raw, 1, options, replies);
       },
       [&](rd_kafka_event_t* reply) {
         std::size_t count = 0;
@@ -142,8 +142,8 @@ Result<void> Admin::delete_group(const std::string& group, SteadyTime deadline) 
   rd_kafka_DeleteGroup_t* raw = request.get();
   auto done = ask(
       RD_KAFKA_ADMIN_OP_DELETEGROUPS, what, deadline,
-      [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
-        rd_kafka_DeleteGroups(client_.get(), &raw, 1, options, replies);
+      [&](rd_kafka_t* client, const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
+        rd_kafka_DeleteGroups(client, &raw, 1, options, replies);
       },
       [&](rd_kafka_event_t* reply) {
         std::size_t count = 0;
@@ -160,8 +160,8 @@ Result<std::vector<GroupMember>> Admin::group_members(const std::string& group, 
   std::vector<GroupMember> members;
   auto done = ask(
       RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, what, deadline,
-      [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
-        rd_kafka_DescribeConsumerGroups(client_.get(), &raw, 1, options, replies);
+      [&](rd_kafka_t* client, const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
+        rd_kafka_DescribeConsumerGroups(client, &raw, 1, options, replies);
       },
       [&](rd_kafka_event_t* reply) -> Result<void> {
         std::size_t count = 0;
@@ -201,8 +201,8 @@ Result<std::vector<std::string>> Admin::list_groups(SteadyTime deadline) {
   std::vector<std::string> names;
   auto done = ask(
       RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, kWhat, deadline,
-      [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
-        rd_kafka_ListConsumerGroups(client_.get(), options, replies);
+      [&](rd_kafka_t* client, const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
+        rd_kafka_ListConsumerGroups(client, options, replies);
       },
       [&](rd_kafka_event_t* reply) -> Result<void> {
         const auto* const result = rd_kafka_event_ListConsumerGroups_result(reply);
@@ -229,6 +229,7 @@ Result<std::vector<std::int64_t>> Admin::list_offsets(std::span<const TopicParti
   std::vector<std::int64_t> offsets(partitions.size());
   const auto once = [&]() -> Result<void> {
     const SteadyTime began = std::chrono::steady_clock::now();
+    const Client client = this->client();
     PartitionsPtr list;
     // The call cannot be ended, so it is made in pieces that grow.
     auto code = RD_KAFKA_RESP_ERR__TIMED_OUT;
@@ -239,7 +240,7 @@ Result<std::vector<std::int64_t>> Admin::list_offsets(std::span<const TopicParti
       list = list_of(partitions);
       for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = which;
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - now).count();
-      code = rd_kafka_offsets_for_times(client_.get(), list.get(),
+      code = rd_kafka_offsets_for_times(client.get(), list.get(),
                                         static_cast<int>(std::clamp<std::int64_t>(left, 1, piece)));
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -273,8 +274,8 @@ Result<void> Admin::delete_records(std::span<const OffsetCommit> before, SteadyT
   rd_kafka_DeleteRecords_t* raw = request.get();
   return ask(
       RD_KAFKA_ADMIN_OP_DELETERECORDS, kWhat, deadline,
-      [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
-        rd_kafka_DeleteRecords(client_.get(), &raw, 1, options, replies);
+      [&](rd_kafka_t* client, const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
+        rd_kafka_DeleteRecords(client, &raw, 1, options, replies);
       },
       [&](rd_kafka_event_t* reply) {
         return check_partitions(rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(reply)),

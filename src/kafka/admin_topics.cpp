@@ -56,8 +56,8 @@ Result<void> Admin::create_topics(std::span<const TopicSpec> topics, SteadyTime 
   }
   auto done = ask(
       RD_KAFKA_ADMIN_OP_CREATETOPICS, "create Kafka topics", deadline,
-      [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
-        rd_kafka_CreateTopics(client_.get(), raw.data(), raw.size(), options, replies);
+      [&](rd_kafka_t* client, const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
+        rd_kafka_CreateTopics(client, raw.data(), raw.size(), options, replies);
       },
       [](rd_kafka_event_t* reply) {
         std::size_t count = 0;
@@ -78,8 +78,8 @@ Result<void> Admin::delete_topics(std::span<const std::string> topics, SteadyTim
   }
   auto done = ask(
       RD_KAFKA_ADMIN_OP_DELETETOPICS, "delete Kafka topics", deadline,
-      [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
-        rd_kafka_DeleteTopics(client_.get(), raw.data(), raw.size(), options, replies);
+      [&](rd_kafka_t* client, const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
+        rd_kafka_DeleteTopics(client, raw.data(), raw.size(), options, replies);
       },
       [](rd_kafka_event_t* reply) {
         std::size_t count = 0;
@@ -99,8 +99,8 @@ Result<void> Admin::create_partitions(const std::string& topic, std::int32_t par
   rd_kafka_NewPartitions_t* raw = made.get();
   auto done = ask(
       RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, what, deadline,
-      [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
-        rd_kafka_CreatePartitions(client_.get(), &raw, 1, options, replies);
+      [&](rd_kafka_t* client, const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
+        rd_kafka_CreatePartitions(client, &raw, 1, options, replies);
       },
       [](rd_kafka_event_t* reply) {
         std::size_t count = 0;
@@ -171,8 +171,8 @@ Result<std::map<std::string, std::string>> Admin::describe(rd_kafka_ResourceType
   std::map<std::string, std::string> settings;
   auto done = ask(
       RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, what, deadline,
-      [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
-        rd_kafka_DescribeConfigs(client_.get(), &raw, 1, options, replies);
+      [&](rd_kafka_t* client, const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
+        rd_kafka_DescribeConfigs(client, &raw, 1, options, replies);
       },
       [&](rd_kafka_event_t* reply) -> Result<void> {
         std::size_t count = 0;

@@ -86,14 +86,9 @@ Result<void> KafkaChannel::leave(SteadyTime until) {
     member = member_;
   }
   if (!member) return {};
-  constexpr Duration kToEnd{500};  // a client that waits for nothing ends in a moment
-  until = std::min(until, parts_.cluster->write_deadline());
-  auto left = member->stop(until);
-  {
-    const std::lock_guard lock(state_.mutex);
-    member_.reset();
-  }
-  Member::give_up(std::move(member), std::max(until, std::chrono::steady_clock::now() + kToEnd));
+  auto left = member->stop(std::min(until, parts_.cluster->write_deadline()));
+  const std::lock_guard lock(state_.mutex);  // let go of before `member`, which may take its time to end
+  member_.reset();
   return left;
 }
 

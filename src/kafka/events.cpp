@@ -72,18 +72,17 @@ void ClientEvents::forget_trouble() {
 }
 
 void ClientEvents::log(LogLevel level, std::string_view text) const {
-  ++logging_;
   try {
-    if (logger_ && !muted_) logger_(level, text);
+    const std::shared_lock lock(logger_mutex_);
+    if (logger_) logger_(level, text);
   } catch (...) {  // the user's; librdkafka is C
   }
-  --logging_;
-  logging_.notify_all();
 }
 
-void ClientEvents::mute() {
-  muted_ = true;
-  for (int calls = logging_; calls != 0; calls = logging_) logging_.wait(calls);
+void ClientEvents::silence() {
+  Logger old;  // destroyed without the lock
+  const std::lock_guard lock(logger_mutex_);
+  old = std::exchange(logger_, {});
 }
 
 void ClientEvents::on_log(const rd_kafka_t* client, int level, const char* facility, const char* text) noexcept {

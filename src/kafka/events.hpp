@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <string>
 #include <string_view>
 
@@ -47,8 +48,8 @@ class ClientEvents {
   static constexpr std::chrono::seconds kRepeated{35};
 
   void log(LogLevel level, std::string_view text) const;
-  /// Nothing is logged any more, when this returns.
-  void mute();
+  /// The logger is not called any more when this has returned.
+  void silence();
 
  protected:
   /// An error that makes the client useless (idempotent producer). From the thread that polls.
@@ -62,9 +63,8 @@ class ClientEvents {
                             const char* bytes, std::size_t size, char* why, std::size_t why_size,
                             void* opaque) noexcept;
 
-  Logger logger_;
-  std::atomic<bool> muted_{false};
-  mutable std::atomic<int> logging_{0};  // calls of the logger under way
+  mutable std::shared_mutex logger_mutex_;  // held while the logger is called
+  Logger logger_;                           // with logger_mutex_
   std::string expected_name_;
   std::atomic<bool> troubled_{false};
   mutable std::mutex mutex_;

@@ -2,9 +2,9 @@
 #include "kafka/member.hpp"
 
 #include <algorithm>
-#include <future>
 #include <utility>
 
+#include "kafka/dismiss.hpp"
 #include "kafka/errors.hpp"
 #include "kafka/message.hpp"
 #include "kafka/settings.hpp"
@@ -19,6 +19,7 @@ constexpr Duration kLongestPoll{1000};
 /// the client has read ahead.
 constexpr Duration kFullFor{100};
 constexpr Duration kRejoinPause{1000};
+constexpr Duration kFarewell{200};  // at least, for the client to end
 
 std::int64_t nanoseconds(SteadyTime time) {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(time.time_since_epoch()).count();
@@ -27,14 +28,22 @@ std::int64_t nanoseconds(SteadyTime time) {
 }  // namespace
 
 Member::Member(Parts parts, ChannelState& state)
-    : ClientEvents(parts.cluster->logger), parts_(std::move(parts)), state_(state) {}
+    : parts_(std::move(parts)), state_(state), events_(std::make_shared<Events>(parts_.cluster->logger, *this)) {}
 
 Member::~Member() {
   if (thread_.joinable()) static_cast<void>(stop(SteadyTime{}));
+  if (!client_) return;
+  rd_kafka_queue_cb_event_enable(commit_queue_.get(), nullptr, nullptr);  // a late result must not wake who has gone
+  commit_queue_.reset();
+  queue_.reset();
+  events_->silence();
+  const SteadyTime by(std::chrono::nanoseconds(stop_by_.load()));
+  dismiss(std::make_unique<Connected>(std::move(events_), std::move(client_)),
+          std::max(by, std::chrono::steady_clock::now() + kFarewell));
 }
 
 Result<void> Member::start() {
-  auto conf = consumer_conf(parts_.cluster->config, parts_.group, *this);
+  auto conf = consumer_conf(parts_.cluster->config, parts_.group, *events_);
   if (!conf) return std::unexpected(std::move(conf.error()));
   rd_kafka_conf_set(conf->get(), "enable.partition.eof", "true", nullptr, 0);
   rd_kafka_conf_set_rebalance_cb(conf->get(), on_rebalance);
@@ -96,16 +105,6 @@ Result<void> Member::stop(SteadyTime deadline) {
 }
 
 // The thread is nobody's, for nobody is there any more to wait for it.
-void Member::give_up(std::shared_ptr<Member> member, SteadyTime deadline) {
-  member->mute();
-  const auto ended = std::make_shared<std::promise<void>>();
-  std::thread([member = std::move(member), ended]() mutable {
-    member.reset();
-    ended->set_value();
-  }).detach();
-  static_cast<void>(ended->get_future().wait_until(deadline));
-}
-
 void Member::run() {
   while (stop_by_ == 0) {
     leave_if_gone();

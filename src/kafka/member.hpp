@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <lrpc/queue/backend.hpp>
@@ -26,7 +27,7 @@ namespace lrpc::queue::kafka {
 ///
 /// An offset is committed when all before it are settled, with a note of what is settled beyond (commit_note.hpp). At a
 /// revocation the last state is committed and the partition suspended on the shelf.
-class Member : private ClientEvents {
+class Member {
  public:
   struct Parts {
     std::shared_ptr<Cluster> cluster;
@@ -40,7 +41,10 @@ class Member : private ClientEvents {
   /// Of messages that are ready, read ahead.
   static constexpr std::int64_t kLeastReady = 2000;
   Member(Parts parts, ChannelState& state);
-  ~Member() override;
+  Member(const Member&) = delete;
+  Member& operator=(const Member&) = delete;
+  /// Ends what was not stopped. The client, which may take longer than `stop` was given, ends by itself then.
+  ~Member();
 
   /// Joins the group, which goes on in the background.
   Result<void> start();
@@ -54,11 +58,18 @@ class Member : private ClientEvents {
   /// Commits and leaves the group, until `deadline`; then that is given up. The shelf has what to commit. For good: who
   /// joins again is another Member.
   Result<void> stop(SteadyTime deadline);
-  /// Gives up a member that has stopped. librdkafka waits for what it has asked a broker that is away, up to
-  /// session_timeout: what has not ended by `deadline` ends by itself, and says nothing to anybody.
-  static void give_up(std::shared_ptr<Member> member, SteadyTime deadline);
 
  private:
+  /// What the client's callbacks get.
+  struct Events final : ClientEvents {
+    Events(Logger logger, Member& owner) : ClientEvents(std::move(logger)), member(owner) {}
+    Member& member;
+  };
+  /// The client with what must outlive it.
+  struct Connected {
+    std::shared_ptr<Events> events{};
+    ClientPtr client{};
+  };
   struct Arrived {
     Place place{};
     ReadRecord record{};
@@ -107,6 +118,7 @@ class Member : private ClientEvents {
 
   const Parts parts_;
   ChannelState& state_;
+  std::shared_ptr<Events> events_;
   ClientPtr client_;
   QueuePtr queue_;         // the consumer's
   QueuePtr commit_queue_;  // results of commits

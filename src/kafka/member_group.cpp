@@ -43,7 +43,7 @@ PartitionKey Member::key_of(const rd_kafka_topic_partition_t& partition) const {
 
 void Member::on_rebalance(rd_kafka_t* /*client*/, rd_kafka_resp_err_t event,
                           rd_kafka_topic_partition_list_t* partitions, void* self) {
-  auto& member = static_cast<Member&>(*static_cast<ClientEvents*>(self));
+  Member& member = static_cast<Events*>(static_cast<ClientEvents*>(self))->member;
   member.put_on_shelf();  // what was polled belongs to the assignment that ends here
   if (event == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
     member.assigned(partitions);

@@ -15,8 +15,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-/// How often a record that is too large together with others is tried alone: other callers' may still go with it.
-constexpr int kTriesAlone = 2;
 /// A record of this size goes alone (librdkafka's batch.size).
 constexpr std::size_t kBatchSize = 1'000'000;
 /// Before the deadline what was not sent yet is taken back, so that its report is there in time.
@@ -61,19 +59,24 @@ class Sending {
     for (std::uint32_t i = 0; i < todo_.size(); ++i) todo_[i] = i;
   }
 
-  [[nodiscard]] bool over() const { return todo_.empty() || steady_clock::now() >= deadline_; }
+  [[nodiscard]] bool over() const { return (todo_.empty() && too_large_.empty()) || steady_clock::now() >= deadline_; }
 
   /// Sends what is still to do over `client` and waits; what may be sent again is then left to do.
   void round(ProducerClient& client) {
-    const std::vector<std::uint32_t> sent = std::exchange(todo_, {});
     pause_ = false;
-    if (std::exchange(too_large_, false)) {
-      ++alone_;
-      for (const std::uint32_t i : sent) hand_over(client, {&i, 1});
-    } else {
-      hand_over(client, sent);
-    }
+    hand_over(client, std::exchange(todo_, {}));
   }
+
+  /// A broker looks at the size of the batch in which librdkafka sent a record, beside those of other callers: what was
+  /// too large with them is to be sent alone.
+  [[nodiscard]] bool wants_alone() const { return !too_large_.empty(); }
+  /// Sends these one by one, over a client that nobody else uses meanwhile: now the size is their own.
+  void round_alone(ProducerClient& client) {
+    alone_ = true;
+    for (const std::uint32_t i : std::exchange(too_large_, {})) hand_over(client, {&i, 1});
+    alone_ = false;
+  }
+  [[nodiscard]] SteadyTime deadline() const noexcept { return deadline_; }
 
   /// Before another round: what failed now may go well in a moment, but not at once.
   void prepare(ProducerClient& client) {
@@ -100,6 +103,13 @@ class Sending {
       error.code = ErrorCode::outcome_unknown;
       error.retryable = false;
       return error;
+    }
+    if (std::ranges::find(too_large_, i) != too_large_.end()) {
+      return Error{.code = ErrorCode::unavailable,
+                   .message = what + ": it was too large together with others, and no time was left to send it alone",
+                   .retryable = true,
+                   .native_code = slot.code,
+                   .source = "kafka"};
     }
     if (!is_waiting_over(slot.code)) return error_of(slot.code, what);
     // It never left; why the brokers could not be reached is more than that time ran out.
@@ -152,10 +162,7 @@ class Sending {
     if (!slot.done.load(std::memory_order_acquire)) return;
     if (slot.code == RD_KAFKA_RESP_ERR_NO_ERROR || slot.status != RD_KAFKA_MSG_STATUS_NOT_PERSISTED) return;
     if (slot.code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
-      // The broker looks at the size of the batch in which librdkafka sent it.
-      if (alone_ >= kTriesAlone || records_.at(i).value.size() > kBatchSize) return;
-      too_large_ = true;
-      todo_.push_back(i);
+      if (!alone_ && records_.at(i).value.size() <= kBatchSize) too_large_.push_back(i);
       return;
     }
     if (is_missing_topic(slot.code)) {
@@ -181,10 +188,10 @@ class Sending {
   const SteadyTime::duration least_round_ = std::min<SteadyTime::duration>((deadline_ - began_) / 5, kLeastRound);
   ProduceCall::Ptr call_;
   std::vector<std::uint32_t> todo_;
-  int alone_ = 0;
+  std::vector<std::uint32_t> too_large_;  // together with others
+  bool alone_ = false;
   std::vector<std::string> missing_;  // topics to ask for
   bool asked_ = false;
-  bool too_large_ = false;
   bool pause_ = false;
 };
 
@@ -214,6 +221,13 @@ Result<std::shared_ptr<ProducerClient>> Producer::replace(const std::shared_ptr<
   return fresh;
 }
 
+Result<std::shared_ptr<ProducerClient>> Producer::lone_client() {
+  if (lone_ && !lone_->is_dead()) return lone_;
+  auto fresh = ProducerClient::make(config_, logger_);
+  if (fresh) lone_ = *fresh;
+  return fresh;
+}
+
 std::size_t Producer::produce(std::span<const Record> records, SteadyTime deadline, std::span<Produced> out) {
   Made source(records);
   return produce(source, deadline, out);
@@ -224,8 +238,16 @@ std::size_t Producer::produce(RecordSource& records, SteadyTime deadline, std::s
   Sending sending(records, deadline);
   std::shared_ptr<ProducerClient> client = this->client();
   while (!sending.over()) {
+    if (sending.wants_alone()) {
+      const std::unique_lock turn(alone_mutex_, sending.deadline());
+      if (!turn) break;
+      const auto lone = lone_client();
+      if (!lone) break;
+      sending.round_alone(**lone);
+      continue;
+    }
     sending.round(*client);
-    if (sending.over()) break;
+    if (sending.over() || sending.wants_alone()) continue;
     if (client->is_dead()) {
       auto next = replace(client);
       if (!next) break;

@@ -62,11 +62,15 @@ class Producer {
  private:
   /// Another client in place of one that died, unless somebody made it already.
   Result<std::shared_ptr<ProducerClient>> replace(const std::shared_ptr<ProducerClient>& dead);
+  /// One that is alive, for records that are sent alone.
+  Result<std::shared_ptr<ProducerClient>> lone_client();
 
   const KafkaConfig config_;
   const Logger logger_;
   std::mutex mutex_;
   std::shared_ptr<ProducerClient> client_;
+  std::timed_mutex alone_mutex_;                          // held while a record is under way alone; outer of mutex_
+  std::shared_ptr<ProducerClient> lone_;                  // with alone_mutex_; made at the first use
   std::vector<std::shared_ptr<ProducerClient>> retired_;  // dead ones, until nobody waits for their reports
 };
 

@@ -96,6 +96,9 @@ Result<void> KafkaTopic::publish(std::span<Outgoing> batch, Duration timeout) {
   if (!pass) return closed();
   auto count = cluster_->admin->partition_count(topic_, until);
   if (!count) return std::unexpected(std::move(count.error()));
+  if (timeout > Duration(0) && std::chrono::steady_clock::now() >= until) {
+    return fail(ErrorCode::unavailable, "topic " + name_ + ": no broker told its partitions in time", true);
+  }
   for (const Outgoing& out : batch) {
     if (auto ok = check_headers(*out.message); !ok) return ok;
   }

@@ -111,7 +111,7 @@ void full_channel_is_reported(Context& ctx) {
   expect_ok(s.topic.flush(ctx.patience()));
   EXPECT_EQ(good, 5);
   EXPECT_EQ(full, 4);
-  EXPECT_EQ(ctx.take(s.channel, 5), (std::vector<int>{0, 1, 2, 3, 4}));
+  ctx.expect_next(s.channel, std::vector<int>{0, 1, 2, 3, 4});
 }
 
 void pending_limit(Context& ctx) {
@@ -170,7 +170,7 @@ void callback_may_publish(Context& ctx) {
     ++called;
   }));
   EXPECT_TRUE(ctx.eventually([&] { return called == 2; }));
-  EXPECT_EQ(ctx.take(s.channel, 3), (std::vector<int>{1, 2, 3}));
+  ctx.expect_next(s.channel, std::vector<int>{1, 2, 3});
 }
 
 void callback_may_own_things(Context& ctx) {

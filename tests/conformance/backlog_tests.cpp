@@ -30,7 +30,7 @@ void first_channel_gets_it(Context& ctx) {
   EXPECT_EQ(message.channel(), "first");
   expect_ok(channel.ack(message));
   must(topic.pub(4));
-  EXPECT_EQ(ctx.take(channel, 3), (std::vector<int>{2, 3, 4}));
+  ctx.expect_next(channel, std::vector<int>{2, 3, 4});
   ctx.expect_nothing(channel);
 }
 
@@ -41,7 +41,7 @@ void second_channel_does_not(Context& ctx) {
   auto first = must(topic.get_or_add_channel("first"));
   auto second = must(topic.get_or_add_channel("second"));
   must(topic.pub(2));
-  EXPECT_EQ(ctx.take(first, 2), (std::vector<int>{1, 2}));
+  ctx.expect_next(first, std::vector<int>{1, 2});
   EXPECT_EQ(ctx.take(second, 1), std::vector<int>{2});
   ctx.expect_nothing(second);
 }
@@ -53,7 +53,7 @@ void later_channel_gets_what_follows(Context& ctx) {
   ctx.expect_depth(later, 0);
   must(s.topic.pub(3));
   EXPECT_EQ(ctx.take(later, 1), std::vector<int>{3});
-  EXPECT_EQ(ctx.take(s.channel, 3), (std::vector<int>{1, 2, 3}));
+  ctx.expect_next(s.channel, std::vector<int>{1, 2, 3});
 }
 
 void subscription_gets_it(Context& ctx) {
@@ -76,7 +76,7 @@ void survives_close_of_the_topic(Context& ctx) {
   auto again = open_topic(q);
   must(again.pub(3));
   auto channel = must(again.get_or_add_channel("first"));
-  EXPECT_EQ(ctx.take(channel, 3), (std::vector<int>{1, 2, 3}));
+  ctx.expect_next(channel, std::vector<int>{1, 2, 3});
 }
 
 void is_bounded(Context& ctx) {
@@ -89,7 +89,7 @@ void is_bounded(Context& ctx) {
   auto channel = must(topic.get_or_add_channel("first"));
   ctx.expect_depth(channel, 3);
   expect_error(topic.pub(4), ErrorCode::queue_full);
-  EXPECT_EQ(ctx.take(channel, 3), (std::vector<int>{1, 2, 3}));
+  ctx.expect_next(channel, std::vector<int>{1, 2, 3});
   expect_ok(topic.pub(4));
 }
 
@@ -98,7 +98,7 @@ void drops_oldest_if_asked(Context& ctx) {
   auto topic = open_topic(q, {.max_msg_size = 2, .overflow = Overflow::drop_oldest});
   for (int i = 1; i <= 4; ++i) must(topic.pub(i));
   auto channel = must(topic.get_or_add_channel("first"));
-  EXPECT_EQ(ctx.take(channel, 2), (std::vector<int>{3, 4}));
+  ctx.expect_next(channel, std::vector<int>{3, 4});
   ctx.expect_nothing(channel);
 }
 
@@ -120,7 +120,7 @@ void collects_again_after_the_last_deletion(Context& ctx) {
   must(s.topic.delete_channel("other"));
   must(s.topic.pub_batch({2, 3}));
   auto fresh = must(s.topic.get_or_add_channel("fresh"));
-  EXPECT_EQ(ctx.take(fresh, 2), (std::vector<int>{2, 3}));
+  ctx.expect_next(fresh, std::vector<int>{2, 3});
   ctx.expect_nothing(fresh);
 }
 
@@ -131,7 +131,7 @@ void closed_channel_is_no_missing_channel(Context& ctx) {
   auto other = must(s.topic.get_or_add_channel("other"));
   ctx.expect_depth(other, 0);
   auto again = must(s.topic.get_or_add_channel("work"));
-  EXPECT_EQ(ctx.take(again, 2), (std::vector<int>{1, 2}));
+  ctx.expect_next(again, std::vector<int>{1, 2});
 }
 
 void nothing_is_lost_while_channels_come(Context& ctx) {

@@ -91,7 +91,7 @@ void full_channel_refuses(Context& ctx) {
   expect_ok(s.channel.ack(first));
   expect_ok(s.topic.pub(4));
   expect_error(s.topic.pub(5), ErrorCode::queue_full);
-  EXPECT_EQ(ctx.take(s.channel, 3), (std::vector<int>{2, 3, 4}));
+  ctx.expect_next(s.channel, std::vector<int>{2, 3, 4});
 }
 
 void everything_unsettled_counts(Context& ctx) {
@@ -130,9 +130,9 @@ void one_full_channel_refuses_for_all(Context& ctx) {
   ctx.expect_depth(third, 1);
   EXPECT_EQ(ctx.take(s.channel, 1), std::vector<int>{1});
   expect_ok(s.topic.pub(4));
-  EXPECT_EQ(ctx.take(s.channel, 2), (std::vector<int>{2, 4}));
-  EXPECT_EQ(ctx.take(second, 2), (std::vector<int>{2, 4}));
-  EXPECT_EQ(ctx.take(third, 2), (std::vector<int>{2, 4}));
+  ctx.expect_next(s.channel, std::vector<int>{2, 4});
+  ctx.expect_next(second, std::vector<int>{2, 4});
+  ctx.expect_next(third, std::vector<int>{2, 4});
 }
 
 void batch_that_does_not_fit(Context& ctx) {
@@ -147,8 +147,8 @@ void batch_that_does_not_fit(Context& ctx) {
   ctx.expect_depth(s.channel, 3);
   ctx.expect_depth(second, 0);
   expect_ok(s.topic.pub_batch({4, 5}));
-  EXPECT_EQ(ctx.take(s.channel, 5), (std::vector<int>{1, 2, 3, 4, 5}));
-  EXPECT_EQ(ctx.take(second, 2), (std::vector<int>{4, 5}));
+  ctx.expect_next(s.channel, std::vector<int>{1, 2, 3, 4, 5});
+  ctx.expect_next(second, std::vector<int>{4, 5});
 }
 
 void retries_are_never_refused(Context& ctx) {
@@ -222,7 +222,7 @@ void drop_oldest_makes_room(Context& ctx) {
   must(s.topic.pub_batch({6, 7}));
   ctx.expect_depth(s.channel, 3);
   EXPECT_EQ(must(s.channel.stats()).dropped, 4);
-  EXPECT_EQ(ctx.take(s.channel, 3), (std::vector<int>{5, 6, 7}));
+  ctx.expect_next(s.channel, std::vector<int>{5, 6, 7});
   ctx.expect_nothing(s.channel);
 }
 
@@ -248,9 +248,9 @@ void drop_oldest_with_a_batch_over_the_limit(Context& ctx) {
   auto s = ctx.setup<int>({}, dropping(3));
   must(s.topic.pub_batch({1, 2}));
   expect_error(s.topic.pub_batch({3, 4, 5, 6}), ErrorCode::queue_full);
-  EXPECT_EQ(ctx.take(s.channel, 2), (std::vector<int>{1, 2}));
+  ctx.expect_next(s.channel, std::vector<int>{1, 2});
   must(s.topic.pub_batch({3, 4, 5}));
-  EXPECT_EQ(ctx.take(s.channel, 3), (std::vector<int>{3, 4, 5}));
+  ctx.expect_next(s.channel, std::vector<int>{3, 4, 5});
 }
 
 void drop_oldest_is_all_or_nothing(Context& ctx) {
@@ -261,7 +261,7 @@ void drop_oldest_is_all_or_nothing(Context& ctx) {
   ASSERT_EQ(held.size(), 2U);
   expect_error(s.topic.pub(3), ErrorCode::queue_full);
   EXPECT_EQ(must(s.channel.stats()).dropped, 0);
-  EXPECT_EQ(ctx.take(s.channel, 2), (std::vector<int>{1, 2}));
+  ctx.expect_next(s.channel, std::vector<int>{1, 2});
 }
 
 constexpr TestCase kCapacityTests[] = {

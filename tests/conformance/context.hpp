@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -128,6 +129,29 @@ class Context {
       bodies.push_back(message.body());
     }
     return bodies;
+  }
+  /// Options for messages whose order is what the test is about: of a key where only those of a key have one.
+  [[nodiscard]] PubOptions in_order(PubOptions options = {}) const {
+    if (!claims(Capability::total_order)) options.key = "in order";
+    return options;
+  }
+  /// Checks that `got` are these bodies: in this order where messages come in the order of their publish, else in any.
+  template <class T>
+  void expect_bodies(std::vector<T> got, std::vector<T> expected,
+                     std::source_location at = std::source_location::current()) {
+    if (!claims(Capability::total_order)) {
+      std::sort(got.begin(), got.end());  // of bool, too
+      std::sort(expected.begin(), expected.end());
+    }
+    const testing::ScopedTrace here(at.file_name(), static_cast<int>(at.line()), "the bodies");
+    EXPECT_EQ(got, expected);
+  }
+  /// Receives and acks as many and checks them likewise.
+  template <class T>
+  void expect_next(Channel<T>& channel, std::vector<T> bodies,
+                   std::source_location at = std::source_location::current()) {
+    std::vector<T> got = take(channel, bodies.size(), at);
+    expect_bodies(std::move(got), std::move(bodies), at);
   }
   /// Checks that nothing is ready now.
   template <class T>

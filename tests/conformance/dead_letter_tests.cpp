@@ -120,7 +120,7 @@ void paging_while_letters_come_and_go(Context& ctx) {
   std::vector<std::string> seen;
   for (const auto& letter : first.items) seen.push_back(letter.id);
   EXPECT_EQ(must(s.channel.requeue_dead(seen)), 4);
-  EXPECT_EQ(ctx.take(s.channel, 4), numbers(1, 4));
+  ctx.expect_next(s.channel, numbers(1, 4));
   must(s.topic.pub(11));
   give_up_all(ctx, s.channel, 1);
   EXPECT_EQ(bodies(must(s.channel.dead_letters(100, first.cursor))), numbers(5, 11));
@@ -157,7 +157,7 @@ void requeue_all(Context& ctx) {
   // They start over in full: one more retry is allowed.
   expect_ok(s.channel.nack(list, {.delay = Duration(0)}));
   EXPECT_EQ(must(s.channel.stats()).dead, 0);
-  EXPECT_EQ(ctx.take(s.channel, 3), (std::vector<int>{1, 2, 3}));
+  ctx.expect_next(s.channel, std::vector<int>{1, 2, 3});
 }
 
 void requeue_some(Context& ctx) {
@@ -282,7 +282,7 @@ void survive_close(Context& ctx) {
   auto channel = must(topic.get_channel("work"));
   EXPECT_EQ(bodies(must(channel.dead_letters())), (std::vector<int>{1, 2}));
   EXPECT_EQ(must(channel.requeue_dead()), 2);
-  EXPECT_EQ(ctx.take(channel, 2), (std::vector<int>{1, 2}));
+  ctx.expect_next(channel, std::vector<int>{1, 2});
 }
 
 void same_id_twice(Context& ctx) {
@@ -291,7 +291,7 @@ void same_id_twice(Context& ctx) {
   give_up_all(ctx, s.channel, 2);
   EXPECT_EQ(must(s.channel.dead_letters()).items.size(), 2U);
   EXPECT_EQ(must(s.channel.requeue_dead(std::vector<std::string>{"same"})), 2);
-  EXPECT_EQ(ctx.take(s.channel, 2), (std::vector<int>{1, 2}));
+  ctx.expect_next(s.channel, std::vector<int>{1, 2});
 }
 
 constexpr TestCase kDeadLetterTests[] = {

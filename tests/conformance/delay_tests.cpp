@@ -35,7 +35,7 @@ void at_an_instant(Context& ctx) {
   must(s.topic.pub(1, {.deliver_at = in(ctx, hours(2))}));
   must(s.topic.pub(2, {.deliver_at = in(ctx, -hours(2))}));  // past: now
   must(s.topic.pub(3, {.deliver_at = TimePoint{}}));
-  EXPECT_EQ(ctx.take(s.channel, 2), (std::vector<int>{2, 3}));
+  ctx.expect_next(s.channel, std::vector<int>{2, 3});
   ctx.advance(hours(2) - Duration(1));
   ctx.expect_nothing(s.channel);
   ctx.advance(Duration(1));
@@ -50,8 +50,8 @@ void zero_is_now(Context& ctx) {
 
 void in_the_order_of_their_time(Context& ctx) {
   auto s = ctx.setup<int>();
-  for (const int delay : {50, 10, 40, 20, 30}) must(s.topic.pub(delay, {.delay = seconds(delay)}));
-  must(s.topic.pub(0));
+  for (const int delay : {50, 10, 40, 20, 30}) must(s.topic.pub(delay, ctx.in_order({.delay = seconds(delay)})));
+  must(s.topic.pub(0, ctx.in_order()));
   ctx.expect_depth(s.channel, 6);
   EXPECT_EQ(ctx.take(s.channel, 1), std::vector<int>{0});
   ctx.advance(seconds(25));
@@ -65,7 +65,7 @@ void same_time_keeps_publish_order(Context& ctx) {
   auto s = ctx.setup<int>();
   std::vector<int> expected;
   for (int i = 0; i < 50; ++i) {
-    must(s.topic.pub(i, {.delay = seconds(10)}));
+    must(s.topic.pub(i, ctx.in_order({.delay = seconds(10)})));
     expected.push_back(i);
   }
   ctx.advance(seconds(10));
@@ -76,7 +76,7 @@ void does_not_block_others(Context& ctx) {
   auto s = ctx.setup<int>();
   must(s.topic.pub(1, {.delay = hours(1)}));
   must(s.topic.pub_batch({2, 3}));
-  EXPECT_EQ(ctx.take(s.channel, 2), (std::vector<int>{2, 3}));
+  ctx.expect_next(s.channel, std::vector<int>{2, 3});
 }
 
 void whole_batch(Context& ctx) {
@@ -87,7 +87,7 @@ void whole_batch(Context& ctx) {
   ctx.expect_depth(s.channel, 5);
   EXPECT_EQ(must(s.channel.stats()).delayed, 5);
   ctx.advance(seconds(10));
-  EXPECT_EQ(ctx.take(s.channel, 5), (std::vector<int>{1, 2, 3, 4, 5}));
+  ctx.expect_next(s.channel, std::vector<int>{1, 2, 3, 4, 5});
 }
 
 void belongs_to_the_channels_of_its_publish(Context& ctx) {

@@ -68,7 +68,7 @@ void other_channels_go_on(Context& ctx) {
   must(s.topic.pub(1));
   expect_ok(s.topic.delete_channel("work"));
   must(s.topic.pub(2));
-  EXPECT_EQ(ctx.take(other, 2), (std::vector<int>{1, 2}));
+  ctx.expect_next(other, std::vector<int>{1, 2});
   EXPECT_EQ(must(s.topic.channel_list()), std::vector<std::string>{"other"});
 }
 
@@ -76,7 +76,7 @@ void full_channel_can_be_deleted(Context& ctx) {
   auto s = ctx.setup<int>({}, {.max_msg_size = 2});
   auto other = must(s.topic.get_or_add_channel("other"));
   must(s.topic.pub_batch({1, 2}));
-  EXPECT_EQ(ctx.take(other, 2), (std::vector<int>{1, 2}));
+  ctx.expect_next(other, std::vector<int>{1, 2});
   expect_error(s.topic.pub(3), ErrorCode::queue_full);
   expect_ok(s.topic.delete_channel("work"));
   expect_ok(s.topic.pub(3));  // what nobody reads no longer holds up the others

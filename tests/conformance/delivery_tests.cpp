@@ -20,7 +20,7 @@ void fan_out(Context& ctx) {
   must(s.topic.pub_batch(numbers(51, 100)));
   for (auto& channel : channels) {
     ctx.expect_depth(channel, 100);
-    EXPECT_EQ(ctx.take(channel, 100), numbers(1, 100)) << channel.name();
+    ctx.expect_next(channel, numbers(1, 100));
     ctx.expect_depth(channel, 0);
     ctx.expect_nothing(channel);
   }
@@ -29,7 +29,7 @@ void fan_out(Context& ctx) {
 void channels_settle_independently(Context& ctx) {
   auto s = ctx.setup<int>({.max_retries = 0});
   auto other = must(s.topic.get_or_add_channel("other"));
-  must(s.topic.pub_batch({1, 2, 3}));
+  must(s.topic.pub_batch({1, 2, 3}, ctx.in_order()));
   const auto a1 = ctx.receive(s.channel);
   const auto a2 = ctx.receive(s.channel);
   const auto a3 = ctx.receive(s.channel);
@@ -50,7 +50,7 @@ void channels_settle_independently(Context& ctx) {
 void consumers_compete(Context& ctx) {
   auto s = ctx.setup<int>();
   auto same = must(s.topic.get_or_add_channel("work"));
-  must(s.topic.pub_batch({1, 2, 3, 4}));
+  must(s.topic.pub_batch({1, 2, 3, 4}, ctx.in_order()));
   std::vector<int> got;
   for (int i = 0; i < 2; ++i) {
     got.push_back(ctx.take(s.channel, 1).front());
@@ -67,8 +67,8 @@ void publish_order_is_kept(Context& ctx) {
   std::vector<int> got;
   // Publishes and receives alternate, so that the order survives a queue that runs empty and fills again.
   for (int round = 0; round < 20; ++round) {
-    for (int i = 0; i < round; ++i) must(s.topic.pub(++sent));
-    must(s.topic.pub_batch({sent + 1, sent + 2, sent + 3}));
+    for (int i = 0; i < round; ++i) must(s.topic.pub(++sent, ctx.in_order()));
+    must(s.topic.pub_batch({sent + 1, sent + 2, sent + 3}, ctx.in_order()));
     sent += 3;
     for (const int body : ctx.take(s.channel, 5 < sent - static_cast<int>(got.size()) ? 5U : 1U)) got.push_back(body);
   }
@@ -85,10 +85,10 @@ void order_of_each_publisher(Context& ctx) {
     threads.emplace_back([&, p] {
       for (int i = 0; i < kEach;) {
         if (i % 10 == 0) {
-          expect_ok(s.topic.pub_batch(std::vector<std::vector<int>>{{p, i}, {p, i + 1}}));
+          expect_ok(s.topic.pub_batch(std::vector<std::vector<int>>{{p, i}, {p, i + 1}}, ctx.in_order()));
           i += 2;
         } else {
-          expect_ok(s.topic.pub({p, i}));
+          expect_ok(s.topic.pub({p, i}, ctx.in_order()));
           ++i;
         }
       }
@@ -117,7 +117,7 @@ void acks_in_any_order(Context& ctx) {
 
 void next_batch_takes_what_is_ready(Context& ctx) {
   auto s = ctx.setup<int>();
-  must(s.topic.pub_batch(numbers(1, 7)));
+  must(s.topic.pub_batch(numbers(1, 7), ctx.in_order()));
   const Stopwatch watch;
   auto first = must(s.channel.next_batch(5, ctx.patience()));
   ASSERT_EQ(first.size(), 5U);
@@ -155,7 +155,7 @@ void try_next_zero_takes_only_what_is_ready(Context& ctx) {
 
 void next_returns_a_ready_message(Context& ctx) {
   auto s = ctx.setup<int>();
-  must(s.topic.pub_batch({1, 2}));
+  must(s.topic.pub_batch({1, 2}, ctx.in_order()));
   EXPECT_EQ(must(s.channel.next(ctx.deadline())).body(), 1);
   EXPECT_EQ(must(s.channel.next(ctx.deadline())).body(), 2);
 }

@@ -26,7 +26,7 @@ void expired_is_not_delivered(Context& ctx) {
   must(s.topic.pub(3, kFiveSeconds));
   must(s.topic.pub(4));
   ctx.advance(seconds(10));
-  EXPECT_EQ(ctx.take(s.channel, 2), (std::vector<int>{2, 4}));
+  ctx.expect_next(s.channel, std::vector<int>{2, 4});
   ctx.expect_nothing(s.channel);
   ctx.expect_depth(s.channel, 0);
   const auto stats = must(s.channel.stats());
@@ -167,10 +167,10 @@ void channel_cap(Context& ctx) {
   must(s.topic.pub(3, {.expires = Duration(0)}));  // never expires: no cap
   ctx.advance(seconds(10));
   must(s.topic.pub(4));
-  EXPECT_EQ(ctx.take(capped, 2), (std::vector<int>{3, 4}));
+  ctx.expect_next(capped, std::vector<int>{3, 4});
   ctx.expect_nothing(capped);
   EXPECT_EQ(must(capped.stats()).expired, 2);
-  EXPECT_EQ(ctx.take(s.channel, 4), (std::vector<int>{1, 2, 3, 4}));
+  ctx.expect_next(s.channel, std::vector<int>{1, 2, 3, 4});
 }
 
 void channel_cap_does_not_extend(Context& ctx) {
@@ -218,7 +218,7 @@ void clock_going_backwards(Context& ctx) {
   must(s.topic.pub(1, kFiveSeconds));
   ctx.clock().shift_wall(-hours(2));
   must(s.topic.pub(2, kFiveSeconds));
-  EXPECT_EQ(ctx.take(s.channel, 2), (std::vector<int>{1, 2}));
+  ctx.expect_next(s.channel, std::vector<int>{1, 2});
   must(s.topic.pub(3));
   ctx.clock().shift_wall(hours(2));
   EXPECT_EQ(ctx.take(s.channel, 1), std::vector<int>{3});

@@ -41,7 +41,7 @@ void odd_ids_arrive_unchanged(Context& ctx) {
   auto s = ctx.setup<int>();
   const std::vector<std::string> ids = {"01arz3ndektsv4rrffq69g5fav", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "a", "\xC3\xA9 b",
                                         std::string(300, 'x')};
-  for (const std::string& id : ids) EXPECT_EQ(must(s.topic.pub_msg(Message<int>::with_id(id, 1))), id);
+  for (const std::string& id : ids) EXPECT_EQ(must(s.topic.pub_msg(Message<int>::with_id(id, 1), ctx.in_order())), id);
   for (const std::string& id : ids) {
     EXPECT_EQ(ctx.receive(s.channel).id(), id);
     expect_ok(s.channel.ack(id));
@@ -201,11 +201,11 @@ void messages_outlive_the_queue(Context& ctx) {
 
 void move_only_bodies(Context& ctx) {
   auto s = ctx.setup<std::unique_ptr<int>>();
-  must(s.topic.pub(std::make_unique<int>(1)));
+  must(s.topic.pub(std::make_unique<int>(1), ctx.in_order()));
   std::vector<std::unique_ptr<int>> list;
   list.push_back(std::make_unique<int>(2));
   list.push_back(std::make_unique<int>(3));
-  must(s.topic.pub_batch(std::move(list)));
+  must(s.topic.pub_batch(std::move(list), ctx.in_order()));
   for (int i = 1; i <= 3; ++i) {
     const auto message = ctx.receive(s.channel);
     ASSERT_NE(message.body(), nullptr);

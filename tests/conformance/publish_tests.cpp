@@ -41,10 +41,10 @@ void pub_batch_keeps_order(Context& ctx) {
   auto s = ctx.setup<int>();
   const std::vector<int> list = {1, 2, 3};
   std::vector<Ids> ids;
-  ids.push_back(must(s.topic.pub_batch(list)));
-  ids.push_back(must(s.topic.pub_batch(std::span<const int>(list).first(2))));
-  ids.push_back(must(s.topic.pub_batch(std::vector<int>{4, 5})));
-  ids.push_back(must(s.topic.pub_batch({6, 7, 8})));
+  ids.push_back(must(s.topic.pub_batch(list, ctx.in_order())));
+  ids.push_back(must(s.topic.pub_batch(std::span<const int>(list).first(2), ctx.in_order())));
+  ids.push_back(must(s.topic.pub_batch(std::vector<int>{4, 5}, ctx.in_order())));
+  ids.push_back(must(s.topic.pub_batch({6, 7, 8}, ctx.in_order())));
   Ids sent;
   for (const Ids& some : ids) sent.insert(sent.end(), some.begin(), some.end());
   std::vector<int> bodies;
@@ -71,7 +71,7 @@ void batch_of_bool(Context& ctx) {
   auto s = ctx.setup<bool>();
   const std::vector<bool> list = {true, false, true};
   EXPECT_EQ(must(s.topic.pub_batch(list)).size(), 3U);
-  EXPECT_EQ(ctx.take(s.channel, 3), list);
+  ctx.expect_next(s.channel, list);
 }
 
 void pub_msg_keeps_what_was_set(Context& ctx) {
@@ -112,7 +112,7 @@ void pub_msg_batch_forms(Context& ctx) {
   EXPECT_EQ(must(s.topic.pub_msg_batch(list)), (Ids{"a", "b"}));
   EXPECT_EQ(must(s.topic.pub_msg_batch(std::span<const Message<int>>(list).last(1))), (Ids{"b"}));
   EXPECT_EQ(must(s.topic.pub_msg_batch({make("c", 3), make("d", 4)})), (Ids{"c", "d"}));
-  EXPECT_EQ(ctx.take(s.channel, 5), (std::vector<int>{1, 2, 2, 3, 4}));
+  ctx.expect_next(s.channel, std::vector<int>{1, 2, 2, 3, 4});
 }
 
 void same_id_twice_is_two_messages(Context& ctx) {
@@ -217,7 +217,7 @@ void published_is_stored(Context& ctx) {
   auto topic = must(s.queue.topic<int>("events"));
   auto channel = must(topic.get_channel("work"));
   ctx.expect_depth(channel, 3);
-  EXPECT_EQ(ctx.take(channel, 3), (std::vector<int>{1, 2, 3}));
+  ctx.expect_next(channel, std::vector<int>{1, 2, 3});
 }
 
 void batch_with_one_bad_body_stores_nothing(Context& ctx) {
@@ -246,7 +246,7 @@ void large_batch_arrives_whole(Context& ctx) {
     for (const auto& m : messages) got.push_back(m.body());
     must(s.channel.ack(messages));
   }
-  EXPECT_EQ(got, list);
+  ctx.expect_bodies(got, list);
   ctx.expect_nothing(s.channel);
 }
 

@@ -128,7 +128,7 @@ void handler_failure_waits_for_the_retry_delay(Context& ctx) {
 
 void retry_does_not_block_others(Context& ctx) {
   auto s = ctx.setup<int>({.retry_delay = std::chrono::hours(1)});
-  must(s.topic.pub_batch({1, 2, 3, 4, 5}));
+  must(s.topic.pub_batch({1, 2, 3, 4, 5}, ctx.in_order()));
   expect_ok(s.channel.nack(ctx.receive(s.channel)));
   expect_ok(s.channel.nack(ctx.receive(s.channel)));
   EXPECT_EQ(ctx.take(s.channel, 3), (std::vector<int>{3, 4, 5}));
@@ -152,14 +152,14 @@ void retry_does_not_block_a_subscription(Context& ctx) {
 
 void retry_at_once_goes_behind_what_is_ready(Context& ctx) {
   auto s = ctx.setup<int>();
-  must(s.topic.pub_batch({1, 2, 3}));
+  must(s.topic.pub_batch({1, 2, 3}, ctx.in_order()));
   expect_ok(s.channel.nack(ctx.receive(s.channel), {.delay = Duration(0)}));
   EXPECT_EQ(ctx.take(s.channel, 3), (std::vector<int>{2, 3, 1}));
 }
 
 void retries_come_in_the_order_of_their_time(Context& ctx) {
   auto s = ctx.setup<int>();
-  must(s.topic.pub_batch({1, 2, 3, 4}));
+  must(s.topic.pub_batch({1, 2, 3, 4}, ctx.in_order()));
   const auto list = must(s.channel.next_batch(4, ctx.patience()));
   ASSERT_EQ(list.size(), 4U);
   const int delays[] = {40, 10, 30, 20};
@@ -207,7 +207,7 @@ void retry_keeps_the_message_as_published(Context& ctx) {
 
 void very_long_delays(Context& ctx) {
   auto s = ctx.setup<int>();
-  must(s.topic.pub_batch({1, 2}, {.expires = Duration(0)}));
+  must(s.topic.pub_batch({1, 2}, ctx.in_order({.expires = Duration(0)})));
   expect_ok(s.channel.nack(ctx.receive(s.channel), {.delay = std::chrono::hours(24 * 365 * 50)}));
   expect_ok(s.channel.nack(ctx.receive(s.channel), {.delay = std::chrono::hours(24 * 30)}));
   ctx.expect_nothing(s.channel);

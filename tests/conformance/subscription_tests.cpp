@@ -216,7 +216,7 @@ void pause_stops_handing_out(Context& ctx) {
   expect_ok(s.channel.ack(held));  // settling goes on
   expect_ok(s.channel.pause());    // twice is fine
   expect_ok(s.channel.resume());
-  EXPECT_EQ(ctx.take(s.channel, 2), (std::vector<int>{2, 3}));
+  ctx.expect_next(s.channel, std::vector<int>{2, 3});
   expect_ok(s.channel.resume());
 }
 

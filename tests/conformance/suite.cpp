@@ -40,6 +40,7 @@ constexpr std::array kCapabilities = {
     Named{Capability::steady_delays, "steady_delays"},
     Named{Capability::cheap_channels, "cheap_channels"},
     Named{Capability::longest_names, "longest_names"},
+    Named{Capability::total_order, "total_order"},
     Named{Capability::disconnects, "disconnects"},
 };
 

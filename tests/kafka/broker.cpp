@@ -216,6 +216,11 @@ void Broker::start() {
   await_ready(1);
 }
 
+void Broker::set_users(std::vector<User> users) {
+  options_.users = std::move(users);
+  write_properties();
+}
+
 void Broker::kill() {
   process_.signal(SIGKILL);
   process_.await_end();

@@ -64,6 +64,8 @@ class Broker {
 
   /// Starts it again after it was ended, on the same ports and data, and waits until it serves.
   void start();
+  /// Other logins, from the next start on.
+  void set_users(std::vector<User> users);
   /// SIGKILL, and waits until it is gone.
   void kill();
   /// Has it end in good order.

@@ -124,6 +124,8 @@ class RawAdmin : public RawClient {
   [[nodiscard]] std::vector<RawPartition> partitions(const std::string& topic) const;
   /// `replication`: -1 is the broker's default. Waits until every partition has a leader.
   void create_topic(const std::string& name, int partitions = 1, const Settings& config = {}, int replication = -1);
+  /// Until it has so many; waits until every partition has a leader.
+  void add_partitions(const std::string& name, int partitions);
   /// Waits until it is gone.
   void delete_topic(const std::string& name);
   [[nodiscard]] Settings config(const std::string& topic) const;
@@ -142,6 +144,9 @@ class RawAdmin : public RawClient {
   void delete_group(const std::string& group);
 
  private:
+  /// Waits until a topic has so many partitions, each with a leader.
+  void await_leaders(const std::string& name, int partitions, const std::string& what) const;
+
   Settings settings_;
 };
 

@@ -110,12 +110,31 @@ void RawAdmin::create_topic(const std::string& name, int partitions, const Setti
   std::size_t count = 0;
   const auto** results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event.get()), &count);
   check(first_error(results, count), what);
+  await_leaders(name, partitions, what);
+}
+
+void RawAdmin::await_leaders(const std::string& name, int partitions, const std::string& what) const {
   const bool led = eventually([&] {
     const auto found = this->partitions(name);
     return std::cmp_equal(found.size(), partitions) &&
            std::ranges::all_of(found, [](const auto& partition) { return partition.leader >= 0; });
   });
   if (!led) fail(RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, what);
+}
+
+void RawAdmin::add_partitions(const std::string& name, int partitions) {
+  const std::string what = "adding partitions to topic " + name;
+  const auto request = owned(rd_kafka_NewPartitions_new(name.c_str(), static_cast<std::size_t>(partitions), nullptr, 0),
+                             rd_kafka_NewPartitions_destroy);
+  rd_kafka_NewPartitions_t* requests = request.get();
+  const Event event = ask(
+      get(), [&](const auto* options, auto* queue) { rd_kafka_CreatePartitions(get(), &requests, 1, options, queue); });
+  check(error_of(event), what);
+  std::size_t count = 0;
+  const auto** results =
+      rd_kafka_CreatePartitions_result_topics(rd_kafka_event_CreatePartitions_result(event.get()), &count);
+  check(first_error(results, count), what);
+  await_leaders(name, partitions, what);
 }
 
 void RawAdmin::delete_topic(const std::string& name) {

@@ -1,10 +1,8 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <map>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -14,6 +12,7 @@
 #include <lrpc/queue.hpp>
 
 #include "fixture.hpp"
+#include "support/traffic.hpp"
 
 namespace lrpc::queue::redis {
 
@@ -48,83 +47,8 @@ struct Party {
 /// A message that has to come.
 inline Message<std::string> await_message(Channel<std::string>& channel) { return must(channel.try_next(kPatience)); }
 
-/// The bodies that came, and how often. Safe to use from many threads.
-class Ledger {
- public:
-  void saw(const std::string& body) {
-    const std::lock_guard lock(mutex_);
-    ++times_[body];
-  }
-  [[nodiscard]] std::size_t distinct() const {
-    const std::lock_guard lock(mutex_);
-    return times_.size();
-  }
-  [[nodiscard]] int times(const std::string& body) const {
-    const std::lock_guard lock(mutex_);
-    const auto it = times_.find(body);
-    return it == times_.end() ? 0 : it->second;
-  }
-  [[nodiscard]] bool has(const std::vector<std::string>& bodies) const {
-    return std::ranges::all_of(bodies, [this](const std::string& body) { return times(body) > 0; });
-  }
-  /// Those of `bodies` that did not come, for the message of a failed test.
-  [[nodiscard]] std::vector<std::string> missing(const std::vector<std::string>& bodies) const {
-    std::vector<std::string> result;
-    std::ranges::copy_if(bodies, std::back_inserter(result), [this](const auto& body) { return times(body) == 0; });
-    return result;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::map<std::string, int> times_;
-};
-
-/// Publishes bodies "0", "1", ... one after the other until stopped, whatever happens.
-class Publisher {
- public:
-  explicit Publisher(Topic<std::string> topic, PubOptions options = {}, Duration pause = Duration(0))
-      : thread_(
-            [this, topic = std::move(topic), options = std::move(options), pause](const std::stop_token& stop) mutable {
-              for (int number = 0; !stop.stop_requested(); ++number) {
-                const auto result = topic.pub(std::to_string(number), options);
-                {
-                  const std::lock_guard lock(mutex_);
-                  if (result) {
-                    accepted_.push_back(std::to_string(number));
-                  } else {
-                    errors_.push_back(result.error());
-                  }
-                }
-                if (pause.count() > 0) std::this_thread::sleep_for(pause);
-              }
-            }) {}
-
-  /// What was accepted until the end.
-  std::vector<std::string> stop() {
-    thread_.request_stop();
-    if (thread_.joinable()) thread_.join();
-    return accepted();
-  }
-  [[nodiscard]] std::vector<std::string> accepted() const {
-    const std::lock_guard lock(mutex_);
-    return accepted_;
-  }
-  [[nodiscard]] std::vector<Error> errors() const {
-    const std::lock_guard lock(mutex_);
-    return errors_;
-  }
-  /// Waits until so many more were accepted.
-  [[nodiscard]] bool goes_on(std::size_t more = 20) const {
-    const std::size_t before = accepted().size();
-    return eventually([&] { return accepted().size() >= before + more; });
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::vector<std::string> accepted_;
-  std::vector<Error> errors_;
-  std::jthread thread_;  // last: uses the others
-};
+using support::Ledger;
+using support::Publisher;
 
 /// Cuts every connection but the client's own; returns how many.
 inline std::int64_t cut_connections(Client& client) {

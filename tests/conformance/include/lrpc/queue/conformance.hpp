@@ -40,6 +40,7 @@ enum class Capability {
   steady_delays,    ///< A wall clock that is set leaves delays alone.
   cheap_channels,   ///< Thousands of channels can be opened in a test.
   longest_names,    ///< Topic and channel may both have names of 200 characters (D23).
+  total_order,      ///< All of a channel's messages come in the order of their publish, with a key or without (D5).
   disconnects,      ///< The connection can be cut and healed by `Subject::set_connected` (D22).
 };
 
@@ -54,7 +55,8 @@ struct Subject {
       Capability::manual_clock,    Capability::atomic_batch,  Capability::bounded_depth,  Capability::typed_bodies,
       Capability::delayed_publish, Capability::dead_letters,  Capability::lease_expiry,   Capability::delete_channel,
       Capability::backlog,         Capability::exact_depth,   Capability::later_channels, Capability::split_stats,
-      Capability::due_order,       Capability::steady_delays, Capability::cheap_channels, Capability::longest_names};
+      Capability::due_order,       Capability::steady_delays, Capability::cheap_channels, Capability::longest_names,
+      Capability::total_order};
   /// How much longer than on memory the bounded waits of the tests may take (a slow server, a sanitizer).
   double patience = 1.0;
   /// Cuts (false) or heals (true) the connection of the queue opened last; needed by Capability::disconnects.
