@@ -152,6 +152,17 @@ std::size_t SentinelTrio::await_master_other_than(std::size_t old) {
   return place;
 }
 
+void SentinelTrio::await_replicas(std::size_t master) {
+  const std::string port = "master_port:" + std::to_string(server(master).port());
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    if (i == master) continue;
+    await("a replica in step", [&] {
+      const auto info = ask_at(endpoint_at(server(i).address(), tls_), {"INFO", "replication"});
+      return info && info->text().contains(port + "\r\n") && info->text().contains("master_link_status:up\r\n");
+    });
+  }
+}
+
 // A sentinel that has just seen one refuses another for twice failover-timeout; one that has not yet heard of a
 // replica's state finds no good one.
 void SentinelTrio::fail_over() {

@@ -29,6 +29,8 @@ class SentinelTrio {
   [[nodiscard]] RedisServer& server(std::size_t i) { return *servers_[i]; }
   /// The place of the server that all sentinels name.
   [[nodiscard]] std::size_t await_master_other_than(std::size_t old);
+  /// Until every other server is a replica in step with this one, and the sentinels know.
+  void await_replicas(std::size_t master);
   /// Has another server made master, while the present one lives.
   void fail_over();
   /// Tells the sentinels that another server is the master, unknown to all others.
