@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <limits>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -157,13 +158,19 @@ std::filesystem::path write_config(const std::filesystem::path& file, const std:
   return file;
 }
 
-void drain(Queue& queue, const Setup& setup, Ledger& ledger, std::chrono::seconds time) {
-  const auto end = steady_clock::now() + time;
+void drain(Queue& queue, const Setup& setup, Ledger& ledger, std::chrono::seconds stuck) {
+  auto end = steady_clock::now() + stuck;
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
   for (;;) {
     auto topic = queue.topic<std::string>(kTopic);
+    const std::int64_t depth = topic ? depth_of_all(*topic, setup) : -1;
+    if (depth >= 0 && depth < least) {
+      least = depth;
+      end = steady_clock::now() + stuck;
+    }
     const bool over = steady_clock::now() >= end;
-    if (topic && (over || depth_of_all(*topic, setup) == 0) && note_the_end(*topic, setup, ledger)) return;
-    if (steady_clock::now() >= end + time) throw std::runtime_error("the healed servers do not tell what is left");
+    if ((over || depth == 0) && topic && note_the_end(*topic, setup, ledger)) return;
+    if (steady_clock::now() >= end + stuck) throw std::runtime_error("the healed servers do not tell what is left");
     pass(50);
   }
 }

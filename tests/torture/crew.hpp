@@ -59,8 +59,8 @@ void add_line_faults(Nemesis& nemesis, support::Proxy& producers, support::Proxy
 /// Writes a configuration as Config::load reads it; `members` are those of its JSON object, as text.
 std::filesystem::path write_config(const std::filesystem::path& file, const std::string& members);
 
-/// Waits until all channels are empty, which with healthy servers they must become: what is left then is a finding.
-/// Then writes the end down.
-void drain(Queue& queue, const Setup& setup, Ledger& ledger, std::chrono::seconds time);
+/// Waits until all channels are empty, which with healthy servers they must become: what is left when nothing has gone
+/// on for `stuck` is a finding. Then writes the end down.
+void drain(Queue& queue, const Setup& setup, Ledger& ledger, std::chrono::seconds stuck);
 
 }  // namespace lrpc::queue::torture

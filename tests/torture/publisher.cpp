@@ -59,7 +59,7 @@ void Publisher::publish_batch(Topic<std::string>& topic) {
   Shape what = shape();
   std::vector<Message<std::string>> messages;
   std::vector<std::string> tokens;
-  for (std::int64_t left = between(random_, 2, 15); left > 0; --left) {
+  for (std::int64_t left = between(random_, 2, 8); left > 0; --left) {
     tokens.push_back(note(what, true));
     messages.push_back(Message<std::string>::with_id(tokens.back(), body_of(tokens.back(), random_)));
   }
@@ -73,7 +73,7 @@ void Publisher::publish_batch(Topic<std::string>& topic) {
 }
 
 void Publisher::publish_async(Topic<std::string>& topic) {
-  for (std::int64_t left = between(random_, 1, 10); left > 0; --left) {
+  for (std::int64_t left = between(random_, 1, 5); left > 0; --left) {
     const Shape what = shape();
     const std::string token = note(what, false);
     const auto taken =
@@ -94,14 +94,14 @@ void Publisher::run(const std::function<Result<Topic<std::string>>()>& topic, co
       continue;
     }
     const std::int64_t kind = between(random_, 0, 99);
-    if (kind < 80) {
+    if (kind < 88) {
       publish_one(*opened);
-    } else if (kind < 90) {
+    } else if (kind < 94) {
       publish_batch(*opened);
     } else {
       publish_async(*opened);
     }
-    std::this_thread::sleep_for(Duration(between(random_, 0, 30)));
+    std::this_thread::sleep_for(Duration(between(random_, 0, 50)));
   }
   // Callbacks use the ledger.
   if (auto opened = topic()) static_cast<void>(opened->flush(std::chrono::seconds(30)));

@@ -235,7 +235,7 @@ Round torture_rig(Rig& rig, const RoundOptions& options, const Setup& setup, con
     config.logger = [](LogLevel, std::string_view) {};
     auto queue = Queue::open(config);
     if (!queue) throw std::runtime_error("the healed server cannot be reached: " + queue.error().message);
-    drain(*queue, setup, ledger, std::chrono::seconds(40));
+    drain(*queue, setup, ledger, std::chrono::seconds(25));
     rig.crew().end_consumers();
     round.faults = nemesis.counts();
   }

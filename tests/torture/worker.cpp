@@ -180,11 +180,19 @@ void Worker::pull(Channel<std::string>& channel, const std::stop_token& stop, st
       for (const std::int64_t number : numbers) part_.ledger.ended(part_.name, number, Ending::abandoned);
       continue;
     }
-    if (std::ranges::all_of(doings, [](Doing doing) { return doing == Doing::ack; })) {
-      ack(channel, *got, numbers);
-      continue;
+    // Those that are done go together, mostly.
+    std::vector<Message<std::string>> done;
+    std::vector<std::int64_t> done_numbers;
+    const bool together = chance(random, 80);
+    for (std::size_t i = 0; i < got->size(); ++i) {
+      if (together && doings[i] == Doing::ack) {
+        done.push_back((*got)[i]);
+        done_numbers.push_back(numbers[i]);
+      } else {
+        settle(channel, (*got)[i], numbers[i], doings[i], random);
+      }
     }
-    for (std::size_t i = 0; i < got->size(); ++i) settle(channel, (*got)[i], numbers[i], doings[i], random);
+    ack(channel, done, done_numbers);
   }
 }
 
