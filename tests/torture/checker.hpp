@@ -26,6 +26,8 @@ struct Rules {
   /// Every delivery is counted, also by the crash of its consumer, and a lost lease ends the right to ack (D6, D10).
   /// Kafka may leave the deliveries of the last commit interval uncounted.
   bool attempts_exact = true;
+  /// The order of a publisher is that of its partition: only of messages that have the same key.
+  bool order_by_key = false;
   std::int64_t early_tolerance_ms = 2;
   /// Between the look at the clock and the handler's first line.
   std::int64_t late_tolerance_ms = 1'000;

@@ -14,7 +14,7 @@ bool touches(const Fault& fault, std::int64_t from_us, std::int64_t to_us) {
 }
 
 bool concerns(const Fault& fault, const std::string& consumer) {
-  return fault.target.empty() || fault.target == consumer;
+  return fault.target.empty() || fault.spreads || fault.target == consumer;
 }
 
 const char* name_of(Ending ending) {

@@ -64,9 +64,11 @@ void check_keys(const Index& index, const std::vector<const Delivered*>& deliver
 }
 
 void check_publishers(const Index& index, const std::vector<const Delivered*>& deliveries, Verdict& verdict) {
-  std::map<std::pair<std::string, std::string>, std::vector<const Delivered*>> lines;  // consumer, publisher
+  std::map<std::tuple<std::string, std::string, std::string>, std::vector<const Delivered*>> lines;
   for (const Delivered* d : deliveries) {
-    if (const Intent* const intent = ordered_intent(index, *d)) lines[{d->consumer, intent->publisher}].push_back(d);
+    const Intent* const intent = ordered_intent(index, *d);
+    if (intent == nullptr || (index.rules().order_by_key && intent->key.empty())) continue;
+    lines[{d->consumer, intent->publisher, index.rules().order_by_key ? intent->key : std::string()}].push_back(d);
   }
   for (auto& [name, line] : lines) {
     std::ranges::sort(line, {}, &Delivered::number);

@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <limits>
@@ -72,25 +73,35 @@ void Crew::end_all(std::list<Member>& members) {
 void Crew::end_producers() { end_all(producers_); }
 void Crew::end_consumers() { end_all(consumers_); }
 
-void Crew::add_faults(Nemesis& nemesis) {
+void Crew::add_faults(Nemesis& nemesis, std::int64_t group_reach_ms) {
   Random& random = nemesis.random();
   const std::int64_t lease = setup_.lease.count();
-  nemesis.add({.name = "kill-consumer", .redelivers = true, .reach_ms = 100}, 16, [this, &random](Fault& fault) {
-    Member& member = one_of(consumers_, random);
-    fault.target = member.role.name;
-    member.process.signal(SIGKILL);
-    member.process.await_end();
-    pass(between(random, 0, 300));
-    start(member);
-  });
+  const bool group = group_reach_ms > 0;
+  nemesis.add({.name = "kill-consumer",
+               .spreads = group,
+               .redelivers = true,
+               .reorders = group,
+               .reach_ms = std::max<std::int64_t>(100, group_reach_ms)},
+              16, [this, &random](Fault& fault) {
+                Member& member = one_of(consumers_, random);
+                fault.target = member.role.name;
+                member.process.signal(SIGKILL);
+                member.process.await_end();
+                pass(between(random, 0, 300));
+                start(member);
+              });
   nemesis.add({.name = "kill-producer"}, 10, [this, &random](Fault&) {
     Member& member = one_of(producers_, random);
     member.process.signal(SIGKILL);
     member.process.await_end();
     start(member);
   });
-  nemesis.add({.name = "pause-consumer", .redelivers = true, .reorders = true, .reach_ms = 1'500}, 6,
-              [this, &random, lease](Fault& fault) {
+  nemesis.add({.name = "pause-consumer",
+               .spreads = group,
+               .redelivers = true,
+               .reorders = true,
+               .reach_ms = std::max<std::int64_t>(1'500, group_reach_ms)},
+              6, [this, &random, lease](Fault& fault) {
                 Member& member = one_of(consumers_, random);
                 fault.target = member.role.name;
                 member.process.pause();
@@ -103,8 +114,12 @@ void Crew::add_faults(Nemesis& nemesis) {
     pass(between(random, 200, 2'000));
     member.process.signal(SIGCONT);
   });
-  nemesis.add({.name = "close-consumer", .redelivers = true, .reorders = true, .reach_ms = 100}, 8,
-              [this, &random](Fault& fault) {
+  nemesis.add({.name = "close-consumer",
+               .spreads = group,
+               .redelivers = true,
+               .reorders = true,
+               .reach_ms = std::max<std::int64_t>(100, group_reach_ms)},
+              8, [this, &random](Fault& fault) {
                 Member& member = one_of(consumers_, random);
                 fault.target = member.role.name;
                 end(member);

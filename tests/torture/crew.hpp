@@ -26,8 +26,9 @@ class Crew {
   };
   Crew(const RoundOptions& options, const Setup& setup, Ways ways);
 
-  /// What is done to processes: kill -9, SIGSTOP for longer than a lease, and an end in good order.
-  void add_faults(Nemesis& nemesis);
+  /// What is done to processes: kill -9, SIGSTOP for longer than a lease, and an end in good order. `group_reach_ms`:
+  /// how long after a consumer came or went its whole group may feel it; 0 = not at all.
+  void add_faults(Nemesis& nemesis, std::int64_t group_reach_ms = 0);
   /// The round is over: what is under way is finished.
   void end_producers();
   void end_consumers();

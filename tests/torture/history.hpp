@@ -74,9 +74,10 @@ struct Fault {
   std::string name{};
   std::int64_t begin_us = 0;
   std::int64_t end_us = 0;
-  std::string target{};          ///< The life of a consumer that alone it concerns; empty = all.
-  bool redelivers = false;       ///< What was in flight may be handed out again.
-  bool reorders = false;         ///< Messages may come late that nobody was seen to have been handed before.
+  std::string target{};     ///< The life of a consumer that alone it concerns; empty = all.
+  bool spreads = false;     ///< Though it has a target, what it does to deliveries may concern all: a group rebalances.
+  bool redelivers = false;  ///< What was in flight may be handed out again.
+  bool reorders = false;    ///< Messages may come late that nobody was seen to have been handed before.
   bool moves_clock = false;      ///< Due times and expiry may seem wrong.
   std::int64_t reach_ms = 0;     ///< How long after its end all that may still show.
   std::int64_t may_lose_ms = 0;  ///< What was accepted (or settled) at most that long before may be forgotten.

@@ -131,6 +131,7 @@ void read_line(std::string_view line, History& history, Places& places) {
     fault.begin_us = words.number();
     fault.end_us = words.number();
     fault.target = words.text();
+    fault.spreads = words.number() != 0;
     fault.redelivers = words.number() != 0;
     fault.reorders = words.number() != 0;
     fault.moves_clock = words.number() != 0;
@@ -234,6 +235,7 @@ void Ledger::fault(const Fault& fault) {
             .add(fault.begin_us)
             .add(fault.end_us)
             .add(fault.target)
+            .add(fault.spreads)
             .add(fault.redelivers)
             .add(fault.reorders)
             .add(fault.moves_clock)

@@ -39,6 +39,7 @@ TEST_F(LedgerTest, SaysWhatWasWritten) {
                   .begin_us = 1,
                   .end_us = 2,
                   .target = "w0.0",
+                  .spreads = true,
                   .redelivers = true,
                   .reorders = false,
                   .moves_clock = true,
@@ -73,6 +74,7 @@ TEST_F(LedgerTest, SaysWhatWasWritten) {
   EXPECT_EQ(history.dead[1].token, "");
   ASSERT_EQ(history.faults.size(), 1U);
   EXPECT_EQ(history.faults[0].target, "w0.0");
+  EXPECT_TRUE(history.faults[0].spreads);
   EXPECT_TRUE(history.faults[0].moves_clock);
   EXPECT_FALSE(history.faults[0].reorders);
   EXPECT_EQ(history.faults[0].may_lose_ms, 6);

@@ -87,8 +87,10 @@ Options parse(const std::vector<std::string>& words) {
 }
 
 int run(const Options& options, const std::string& program) {
-  const std::map<std::string, Round (*)(const RoundOptions&)> kinds{
-      {"memory", memory_round}, {"redis", redis_round}, {"kafka", kafka_round}};
+  std::map<std::string, Round (*)(const RoundOptions&)> kinds{{"memory", memory_round}, {"redis", redis_round}};
+#ifdef LRPC_QUEUE_TORTURE_KAFKA
+  kinds.emplace("kafka", kafka_round);
+#endif
   const auto kind = kinds.find(options.backend);
   if (kind == kinds.end()) throw std::invalid_argument("--backend " + options.backend);
   const auto begin = steady_clock::now();
@@ -146,6 +148,3 @@ int main(int argc, char** argv) try {
   std::fprintf(stderr, "torture: %s\n", error.what());
   return 2;
 }
-namespace lrpc::queue::torture {
-Round kafka_round(const RoundOptions&) { return {}; }
-}  // namespace lrpc::queue::torture

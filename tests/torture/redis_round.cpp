@@ -213,7 +213,7 @@ void Watched::add_faults(Nemesis& nemesis) {
         trio_.server(old).await_end();
         trio_.server(old).start();
       }
-      trio_.await_replicas(master_);
+      master_ = trio_.await_settled();
     });
   };
   add("sentinel-failover-of-a-dead-master", SIGKILL);
