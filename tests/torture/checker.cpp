@@ -14,8 +14,8 @@ namespace {
 /// What became of one message in one channel, checked by itself.
 class CopyCheck {
  public:
-  CopyCheck(const Index& index, const ChannelRules& channel, const Copy& copy, Verdict& verdict)
-      : index_(index), rules_(index.rules()), channel_(channel), copy_(copy), verdict_(verdict) {}
+  CopyCheck(const Index& index, const Copy& copy, Verdict& verdict)
+      : index_(index), rules_(index.rules()), copy_(copy), verdict_(verdict) {}
 
   void run() {
     const Intent* const intent = index_.intent(copy_.token);
@@ -53,8 +53,7 @@ class CopyCheck {
     const bool handled = std::ranges::any_of(list, [](const Delivered* d) { return d->ending == Ending::handled; });
     const std::size_t endings = copy_.dead.size() + (handled ? 1 : 0);
     for (std::size_t i = 1; i < endings && !copy_.dead.empty(); ++i) {
-      count_duplicate(std::ranges::any_of(
-          list, [&](const Delivered* d) { return index_.explains_redelivery(*d, list.back()->begin_us); }));
+      count_duplicate(index_.explains_two_ends(copy_));
     }
   }
 
@@ -123,7 +122,6 @@ class CopyCheck {
 
   const Index& index_;
   const Rules& rules_;
-  const ChannelRules& channel_;
   const Copy& copy_;
   Verdict& verdict_;
 };
@@ -216,7 +214,7 @@ Verdict check(const History& history, const Rules& rules) {
   verdict.deliveries = static_cast<std::int64_t>(history.deliveries.size());
   check_losses(index, verdict);
   for (const ChannelRules& channel : rules.channels) {
-    for (const Copy* copy : index.copies(channel.name)) CopyCheck(index, channel, *copy, verdict).run();
+    for (const Copy* copy : index.copies(channel.name)) CopyCheck(index, *copy, verdict).run();
   }
   check_order(index, verdict);
   check_depths(index, verdict);

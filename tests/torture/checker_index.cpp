@@ -38,6 +38,7 @@ Index::Index(const History& history, const Rules& rules) : history_(history), ru
   for (const Delivered& d : history.deliveries) {
     copy_of(d.channel, d.token).deliveries.push_back(&d);
     last_wall_ms_ = std::max(last_wall_ms_, d.wall_ms);
+    wall_of_zero_ms_ = d.wall_ms - d.begin_us / 1000;
   }
   for (const DeadLetterSeen& letter : history.dead) {
     if (!letter.token.empty()) copy_of(letter.channel, letter.token).dead.push_back(&letter);
@@ -85,6 +86,22 @@ bool Index::explains_redelivery(const Delivered& d, std::int64_t next_begin_us) 
   const std::int64_t until = d.end_us == 0 ? next_begin_us : d.end_us + rules_.settle_ms * 1000;
   return std::ranges::any_of(history_.faults, [&](const Fault& fault) {
     return fault.redelivers && concerns(fault, d.consumer) && touches(fault, d.begin_us - 1'000'000, until);
+  });
+}
+
+bool Index::explains_two_ends(const Copy& copy) const {
+  std::int64_t from = INT64_MAX;
+  std::int64_t to = 0;
+  const auto ended = [&](std::int64_t us) {
+    from = std::min(from, us);
+    to = std::max(to, us);
+  };
+  for (const DeadLetterSeen* letter : copy.dead) ended((letter->wall_ms - wall_of_zero_ms_) * 1000);
+  for (const Delivered* d : copy.deliveries) {
+    if (d->ending == Ending::handled) ended(d->end_us);
+  }
+  return std::ranges::any_of(history_.faults, [&](const Fault& fault) {
+    return fault.redelivers && touches(fault, from - 1'000'000, to + rules_.settle_ms * 1000);
   });
 }
 

@@ -38,6 +38,8 @@ class Index {
 
   /// Whether a fault explains that this delivery, not sent back by its consumer, was not the last one.
   [[nodiscard]] bool explains_redelivery(const Delivered& d, std::int64_t next_begin_us) const;
+  /// Whether a fault explains that a message was given up, and then once more or handled.
+  [[nodiscard]] bool explains_two_ends(const Copy& copy) const;
   /// Whether a fault explains that a consumer gets messages in another order than the usual one.
   [[nodiscard]] bool explains_order(const std::string& consumer, std::int64_t from_us, std::int64_t to_us) const;
   /// Whether the server may have forgotten something of that time.
@@ -55,6 +57,7 @@ class Index {
   const Rules& rules_;
   std::map<std::string, std::unordered_map<std::string, Copy>> copies_;  // channel, token
   std::int64_t last_wall_ms_ = 0;
+  std::int64_t wall_of_zero_ms_ = 0;  // the queue's wall clock when the machine's was at 0
 };
 
 /// Notes a broken promise.

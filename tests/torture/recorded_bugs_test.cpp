@@ -174,6 +174,14 @@ const std::vector<Bug> kBugs{
        s.handled_elsewhere("p0:0", 1);
        s.dead("p0:0", "expired", 0, 1'000);
      }},
+    {"given_up_twice", "unexplained",
+     [](Story& s) {
+       s.published("p0:0", 0);
+       s.handled_elsewhere("p0:0", 1);
+       s.delivered("p0:0", "work", "w0.0", 1, 10, Ending::reject);
+       s.dead("p0:0", "rejected", 1, 11);
+       s.dead("p0:0", "rejected", 1, 12);
+     }},
     {"two_of_a_key_at_once", "key_order",
      [](Story& s) {
        for (const char* const token : {"p0:0", "p0:1"}) {
