@@ -31,6 +31,8 @@ struct Rules {
   std::int64_t early_tolerance_ms = 2;
   /// Between the look at the clock and the handler's first line.
   std::int64_t late_tolerance_ms = 1'000;
+  /// How far the clock that dates dead letters, the server's, may be from that of the consumers, by which they expire.
+  std::int64_t clocks_apart_ms = 0;
   /// A consumer that takes by `next` and keeps a message longer than this loses it, and knows why.
   std::int64_t lease_ms = 30'000;
   /// From a handler's end until its ack is stored, where nothing disturbs it.

@@ -101,7 +101,8 @@ bool Index::explains_two_ends(const Copy& copy) const {
     if (d->ending == Ending::handled) ended(d->end_us);
   }
   return std::ranges::any_of(history_.faults, [&](const Fault& fault) {
-    return fault.redelivers && touches(fault, from - 1'000'000, to + rules_.settle_ms * 1000);
+    const std::int64_t apart_us = rules_.clocks_apart_ms * 1000;
+    return fault.redelivers && touches(fault, from - apart_us - 1'000'000, to + apart_us + rules_.settle_ms * 1000);
   });
 }
 

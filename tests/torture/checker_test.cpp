@@ -123,6 +123,17 @@ TEST(Checker, D12_ExpiredCountsAsAnEnd) {
   EXPECT_EQ(verdict.dead, 1);
 }
 
+TEST(Checker, D12_ADeadLetterMayBeDatedByAnotherClock) {
+  Story story;
+  story.published("p0:0", 0).expires_s = 4;
+  story.handled_elsewhere("p0:0", 1);
+  story.dead("p0:0", "expired", 0, 2'000);
+  Rules rules = Story::rules();
+  EXPECT_TRUE(story.verdict(rules).failed("dead_letter"));
+  rules.clocks_apart_ms = 3'000;
+  EXPECT_TRUE(story.verdict(rules).ok()) << findings_of(story.verdict(rules));
+}
+
 TEST(Checker, D12_D17_AMovedClockExcusesTimes) {
   const auto tell = [](bool moved) {
     Story story;

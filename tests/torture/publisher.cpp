@@ -42,8 +42,9 @@ std::string Publisher::note(const Shape& shape, bool ordered) {
   std::string token = next_token();
   const Reading now = part_.now();
   const std::int64_t due = shape.delay ? now.tick_ms + shape.delay->count() : 0;
-  // The queue reads its clock a little later: its second of expiry is this one at the earliest.
-  const std::int64_t expires = shape.expires ? (now.wall_ms + shape.expires->count() + 999) / 1000 : 0;
+  // The clock that the queue reads may lag a little (Clock::coarse): the earliest second that this can be.
+  constexpr std::int64_t kLagMs = 10;
+  const std::int64_t expires = shape.expires ? (now.wall_ms - kLagMs + shape.expires->count() + 999) / 1000 : 0;
   part_.ledger.intent(token, shape.key, due, expires, ordered && !shape.delay, now);
   return token;
 }

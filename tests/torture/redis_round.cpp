@@ -22,6 +22,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
+constexpr std::int64_t kFarthestJumpMs = 3'000;
+
 /// What a round's seed chooses.
 enum class Kind : std::uint8_t { always, everysec, moved_clock, sentinel };
 
@@ -163,7 +165,7 @@ void Single::add_faults(Nemesis& nemesis) {
     nemesis.add(
         {.name = "server-clock-jumps", .redelivers = true, .reorders = true, .moves_clock = true, .reach_ms = reach},
         16, [this, &random](Fault&) {
-          clock_->jump_to(between(random, -3'000, 3'000));
+          clock_->jump_to(between(random, -kFarthestJumpMs, kFarthestJumpMs));
           pass(20);
         });
   }
@@ -254,7 +256,10 @@ Round redis_round(const RoundOptions& options) {
     return torture_rig(rig, options, setup, rules);
   }
   // The server's clock moves in steps then, as fast as this process is let run.
-  if (kind == Kind::moved_clock) rules.early_tolerance_ms = 200;
+  if (kind == Kind::moved_clock) {
+    rules.early_tolerance_ms = 200;
+    rules.clocks_apart_ms = kFarthestJumpMs + 200;
+  }
   Single rig(options, setup, kind);
   return torture_rig(rig, options, setup, rules);
 }
