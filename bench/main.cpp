@@ -32,6 +32,10 @@ std::vector<Group> all_groups(const Scale& scale) {
 #if LRPC_QUEUE_WITH_REDIS
   groups.push_back(redis_group(scale));
 #endif
+#if LRPC_QUEUE_WITH_KAFKA
+  groups.push_back(kafka_publish_group(scale));
+  groups.push_back(kafka_consume_group(scale));
+#endif
   return groups;
 }
 

@@ -82,5 +82,9 @@ using Readings = std::map<std::string, std::vector<Reading>>;
 #if LRPC_QUEUE_WITH_REDIS
 [[nodiscard]] Group redis_group(const Scale& scale);
 #endif
+#if LRPC_QUEUE_WITH_KAFKA
+[[nodiscard]] Group kafka_publish_group(const Scale& scale);
+[[nodiscard]] Group kafka_consume_group(const Scale& scale);
+#endif
 
 }  // namespace lrpc::queue::bench

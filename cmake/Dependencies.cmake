@@ -13,9 +13,9 @@ endmacro()
 if(PROJECT_IS_TOP_LEVEL AND NOT DEFINED CMAKE_CXX_COMPILER_LAUNCHER)
   find_program(LRPC_QUEUE_CCACHE ccache)
   if(LRPC_QUEUE_CCACHE)
-    # Without these, ccache keeps nothing that uses a precompiled header.
+    # Without these, ccache keeps nothing that uses a precompiled header; and nothing for another checkout.
     set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros
-                                    ${LRPC_QUEUE_CCACHE})
+                                    CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${LRPC_QUEUE_CCACHE})
   endif()
 endif()
 

@@ -21,6 +21,7 @@ class NullBuffer final : public std::streambuf {
 
 }  // namespace
 
+// [begin main]
 int main(int argc, char** argv) {
   namespace conformance = lrpc::queue::conformance;
   testing::InitGoogleTest(&argc, argv);
@@ -36,3 +37,4 @@ int main(int argc, char** argv) {
   conformance::register_suite("journal", subject);
   return RUN_ALL_TESTS();
 }
+// [end main]

@@ -178,9 +178,11 @@ class JournalBackend final : public Backend {
 }  // namespace
 }  // namespace journal
 
+// [begin factory]
 lrpc::queue::BackendFactory journal_backend(std::ostream& out) {
   using lrpc::queue::Backend;
   return [&out](const lrpc::queue::BackendContext& context) -> lrpc::queue::Result<std::shared_ptr<Backend>> {
     return std::make_shared<journal::JournalBackend>(out, context);
   };
 }
+// [end factory]

@@ -36,6 +36,14 @@ milliseconds jittered(milliseconds backoff) {
 
 }  // namespace
 
+namespace {
+thread_local EndWith* innermost_end = nullptr;
+}
+
+EndWith::EndWith(std::function<bool()> over) : over_(std::move(over)), outer_(std::exchange(innermost_end, this)) {}
+EndWith::~EndWith() { innermost_end = outer_; }
+bool EndWith::now() { return innermost_end != nullptr && innermost_end->over_(); }
+
 Result<std::unique_ptr<Admin>> Admin::make(const KafkaConfig& config, Logger logger) {
   auto self = std::make_unique<Admin>(config.max_attempts, std::move(logger));
   auto conf = admin_conf(config, self->events_);
@@ -55,6 +63,9 @@ Result<std::unique_ptr<Admin>> Admin::make(const KafkaConfig& config, Logger log
 Admin::~Admin() = default;
 
 std::optional<Error> Admin::hopeless(std::string_view what, SteadyTime since) const {
+  if (EndWith::now()) {
+    return Error{.code = ErrorCode::cancelled, .message = std::string(what) + ": closed meanwhile", .source = "kafka"};
+  }
   rd_kafka_poll(client_.get(), 0);  // brings the errors
   const auto trouble = events_.trouble(since - ClientEvents::kRepeated);
   if (!trouble) return std::nullopt;
@@ -78,7 +89,7 @@ Result<void> Admin::attempt(int attempts, SteadyTime deadline, const std::functi
       return result;
     }
     const SteadyTime next = steady_clock::now() + jittered(backoff);
-    if (next >= deadline) return result;
+    if (next >= deadline || EndWith::now()) return result;
     std::this_thread::sleep_until(next);
     backoff = std::min(backoff * 2, kLongestBackoff);
   }
@@ -96,7 +107,7 @@ Result<void> Admin::ask_once(rd_kafka_admin_op_t op, std::string_view what, Stea
   std::array<char, 128> why{};
   rd_kafka_AdminOptions_set_request_timeout(options.get(), left_ms(deadline), why.data(), why.size());
   if (op == RD_KAFKA_ADMIN_OP_CREATETOPICS || op == RD_KAFKA_ADMIN_OP_DELETETOPICS ||
-      op == RD_KAFKA_ADMIN_OP_DELETERECORDS) {
+      op == RD_KAFKA_ADMIN_OP_CREATEPARTITIONS || op == RD_KAFKA_ADMIN_OP_DELETERECORDS) {
     rd_kafka_AdminOptions_set_operation_timeout(options.get(), left_ms(deadline), why.data(), why.size());
   }
   const QueuePtr replies(rd_kafka_queue_new(client_.get()));

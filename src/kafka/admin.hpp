@@ -67,6 +67,21 @@ struct GroupMember {
   std::vector<TopicPartition> partitions{};
 };
 
+/// While it lives, the questions of this thread end soon after `over` says so, with `cancelled`. Inner ones go before.
+class EndWith {
+ public:
+  explicit EndWith(std::function<bool()> over);
+  EndWith(const EndWith&) = delete;
+  EndWith& operator=(const EndWith&) = delete;
+  ~EndWith();
+  /// Whether this thread's questions are to end.
+  [[nodiscard]] static bool now();
+
+ private:
+  std::function<bool()> over_;
+  EndWith* outer_;
+};
+
 /// Questions to the cluster and administration, over connections of their own, so that nothing here waits behind a
 /// publish. Every call ends by its deadline; what may go better in a moment is tried kafka_config.max_attempts times.
 /// Thread-safe.
@@ -88,6 +103,8 @@ class Admin {
   Result<void> create_topics(std::span<const TopicSpec> topics, SteadyTime deadline);
   /// Deletes topics; a missing one is as good.
   Result<void> delete_topics(std::span<const std::string> topics, SteadyTime deadline);
+  /// Gives a topic so many partitions; one that has as many, or more, is as good.
+  Result<void> create_partitions(const std::string& topic, std::int32_t partitions, SteadyTime deadline);
   /// The names of all topics but Kafka's own, sorted.
   Result<std::vector<std::string>> topics(SteadyTime deadline);
   /// How many partitions a topic has: `is_missing_topic(error)` when there is none. Remembered for some time.

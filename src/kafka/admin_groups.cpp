@@ -229,11 +229,19 @@ Result<std::vector<std::int64_t>> Admin::list_offsets(std::span<const TopicParti
   std::vector<std::int64_t> offsets(partitions.size());
   const auto once = [&]() -> Result<void> {
     const SteadyTime began = std::chrono::steady_clock::now();
-    const PartitionsPtr list = list_of(partitions);
-    for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = which;
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - began).count();
-    const rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(
-        client_.get(), list.get(), static_cast<int>(std::clamp<std::int64_t>(left, 1, 3'600'000)));
+    PartitionsPtr list;
+    // The call cannot be ended, so it is made in pieces that grow.
+    auto code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    for (std::int64_t piece = 200; code == RD_KAFKA_RESP_ERR__TIMED_OUT;
+         piece = std::min<std::int64_t>(2 * piece, 4'000)) {
+      const auto now = std::chrono::steady_clock::now();
+      if (list && (now >= deadline || EndWith::now())) break;
+      list = list_of(partitions);
+      for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = which;
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - now).count();
+      code = rd_kafka_offsets_for_times(client_.get(), list.get(),
+                                        static_cast<int>(std::clamp<std::int64_t>(left, 1, piece)));
+    }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
       if (auto reason = hopeless(kWhat, began)) return std::unexpected(std::move(*reason));
       return failed(code, kWhat);

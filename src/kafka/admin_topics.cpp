@@ -90,6 +90,28 @@ Result<void> Admin::delete_topics(std::span<const std::string> topics, SteadyTim
   return done;
 }
 
+Result<void> Admin::create_partitions(const std::string& topic, std::int32_t partitions, SteadyTime deadline) {
+  const std::string what = quoted("add partitions to Kafka topic", topic);
+  std::array<char, 256> why{};
+  const NewPartitionsPtr made(
+      rd_kafka_NewPartitions_new(topic.c_str(), static_cast<std::size_t>(partitions), why.data(), why.size()));
+  if (made == nullptr) return fail(ErrorCode::invalid_argument, what + ": " + why.data());
+  rd_kafka_NewPartitions_t* raw = made.get();
+  auto done = ask(
+      RD_KAFKA_ADMIN_OP_CREATEPARTITIONS, what, deadline,
+      [&](const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
+        rd_kafka_CreatePartitions(client_.get(), &raw, 1, options, replies);
+      },
+      [](rd_kafka_event_t* reply) {
+        std::size_t count = 0;
+        const auto results =
+            rd_kafka_CreatePartitions_result_topics(rd_kafka_event_CreatePartitions_result(reply), &count);
+        return check_topics(results, count, "add partitions to Kafka topic", RD_KAFKA_RESP_ERR_INVALID_PARTITIONS);
+      });
+  forget(topic);
+  return done;
+}
+
 Result<std::vector<std::string>> Admin::topics(SteadyTime deadline) {
   auto found = metadata(nullptr, true, "list Kafka topics", deadline, max_attempts_);
   if (!found) return std::unexpected(std::move(found.error()));

@@ -25,7 +25,10 @@ class KafkaBackend final : public Backend {
     const auto pass = gate_.enter();
     if (!pass) return closed();
     auto topic = std::make_shared<KafkaTopic>(cluster_, name, policy);
-    if (auto ok = topic->open(); !ok) return std::unexpected(std::move(ok.error()));
+    if (auto ok = topic->open(gate_); !ok) {
+      if (gate_.is_shut()) return closed();
+      return std::unexpected(std::move(ok.error()));
+    }
     return topic;
   }
 

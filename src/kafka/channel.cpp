@@ -36,7 +36,8 @@ KafkaChannel::KafkaChannel(Parts parts)
                      .topic = topic_,
                      .dead_topic = dead_topic_,
                      .retry_topic = retry_topic_,
-                     .on_requeued = [this](auto drafts, auto produced) { requeued(drafts, produced); }}),
+                     .on_requeued = [this](auto drafts, auto produced) { requeued(drafts, produced); },
+                     .over = ends()}),
       on_jump_(parts_.cluster->clock->on_jump([this] {
         const std::lock_guard lock(state_.mutex);
         state_.changed.notify_all();
@@ -53,36 +54,47 @@ std::unexpected<Error> KafkaChannel::deleted() const {
   return fail(ErrorCode::channel_not_found, text() + " was deleted");
 }
 
-Result<void> KafkaChannel::join() {
-  if (joined_) return {};
-  const std::lock_guard lock(join_mutex_);
-  if (member_) return {};
-  ChannelPolicy policy;
-  {
-    const std::lock_guard state_lock(state_.mutex);
-    policy = policy_;
-  }
-  auto member = std::make_unique<Member>(
-      Member::Parts{.config = parts_.cluster->config,
-                    .channel_text = text(),
-                    .group = group_,
-                    .topic = topic_,
-                    .retry_topic = retry_topic_,
-                    .most_ready = std::max<std::int64_t>(Member::kLeastReady, 4 * std::int64_t{policy.max_in_flight}),
-                    .clock = parts_.cluster->clock,
-                    .logger = parts_.cluster->logger,
-                    .on_moves = [this] { mover_.wake(); }},
-      state_);
-  if (auto ok = member->start(); !ok) return ok;
-  member_ = std::move(member);
-  joined_ = true;
-  return {};
+// With `lock` on the state's mutex, which it lets go of where it is not in the group yet.
+Result<void> KafkaChannel::join(std::unique_lock<std::mutex>& lock) {
+  if (member_ || retired_) return {};
+  lock.unlock();
+  const std::lock_guard joining(join_mutex_);
+  lock.lock();
+  if (member_ || retired_ || state_.gone) return {};
+  Member::Parts parts{
+      .cluster = parts_.cluster,
+      .channel_text = text(),
+      .group = group_,
+      .topic = topic_,
+      .retry_topic = retry_topic_,
+      .most_ready = std::max<std::int64_t>(Member::kLeastReady, 4 * std::int64_t{policy_.max_in_flight}),
+      .on_moves = [this] { mover_.wake(); }};
+  lock.unlock();
+  auto member = std::make_shared<Member>(std::move(parts), state_);
+  auto started = member->start();
+  lock.lock();
+  if (started) member_ = std::move(member);
+  return started;
 }
 
-Result<void> KafkaChannel::leave() {
-  const std::lock_guard lock(join_mutex_);
-  if (!member_) return {};
-  return member_->stop(parts_.cluster->write_deadline());
+// `until` at the latest, if not before write_timeout is over.
+Result<void> KafkaChannel::leave(SteadyTime until) {
+  const std::lock_guard leaving(join_mutex_);
+  std::shared_ptr<Member> member;
+  {
+    const std::lock_guard lock(state_.mutex);
+    member = member_;
+  }
+  if (!member) return {};
+  constexpr Duration kToEnd{500};  // a client that waits for nothing ends in a moment
+  until = std::min(until, parts_.cluster->write_deadline());
+  auto left = member->stop(until);
+  {
+    const std::lock_guard lock(state_.mutex);
+    member_.reset();
+  }
+  Member::give_up(std::move(member), std::max(until, std::chrono::steady_clock::now() + kToEnd));
+  return left;
 }
 
 void KafkaChannel::set_receiving(bool on) noexcept {
@@ -114,12 +126,9 @@ SteadyTime KafkaChannel::next_event() {
 }
 
 void KafkaChannel::requeued(std::span<const Draft> drafts, std::span<const Produced> produced) {
-  const std::int64_t now_ms = parts_.cluster->clock->now().wall_ms;
   {
     const std::lock_guard lock(state_.mutex);
-    for (std::size_t i = 0; i < drafts.size(); ++i) {
-      if (!produced[i].error) foresee(state_.shelf, drafts[i], produced[i], now_ms);
-    }
+    for (std::size_t i = 0; i < drafts.size(); ++i) foresee(state_.shelf, *parts_.cluster, drafts[i], produced[i]);
   }
   state_.changed.notify_all();
 }
@@ -127,17 +136,16 @@ void KafkaChannel::requeued(std::span<const Draft> drafts, std::span<const Produ
 // Who asks what is ready now means all that was published before: waits for the assignment, and until what the broker
 // has is read.
 void KafkaChannel::catch_up(std::unique_lock<std::mutex>& lock, const std::stop_token& stop) {
+  const EndWith ending(ends());
   const SteadyTime until = parts_.cluster->deadline();
   const auto over = [&] {
     return gate_.is_shut() || state_.gone || !receiving_ || stop.stop_requested() || state_.shelf.ready() > 0;
   };
   if (!state_.changed.wait_until(lock, until, [&] { return state_.assigned || over(); }) || over()) return;
-  std::vector<PartitionKey> keys;
+  const std::vector<PartitionKey> keys = state_.shelf.owned();
   std::vector<TopicPartition> list;
-  for (const Shelf::Position& position : state_.shelf.positions()) {
-    keys.push_back(position.key);
-    list.push_back(
-        {.topic = position.key.lane == Lane::topic ? topic_ : retry_topic_, .partition = position.key.number});
+  for (const PartitionKey key : keys) {
+    list.push_back({.topic = key.lane == Lane::topic ? topic_ : retry_topic_, .partition = key.number});
   }
   lock.unlock();
   const auto bounds = parts_.cluster->admin->watermarks(list, until);
@@ -156,57 +164,77 @@ Result<std::size_t> KafkaChannel::receive(std::span<Delivery> out, const Receive
   const auto pass = gate_.enter();
   if (!pass) return closed();
   if (out.empty()) return 0;
-  if (auto ok = join(); !ok) return std::unexpected(std::move(ok.error()));
   const std::stop_callback on_stop(options.stop, [this] {
     const std::lock_guard lock(state_.mutex);
     state_.changed.notify_all();
   });
   const bool waits = options.deadline > std::chrono::steady_clock::now();
+  std::optional<Error> refused;  // why what is ready could not be handed out
   std::unique_lock lock(state_.mutex);
   for (bool first = true;; first = false) {
-    mature(lock);  // it may let go of the lock: what follows is looked at after it
+    // These let go of the lock: what follows is looked at after them.
+    if (auto ok = join(lock); !ok) return std::unexpected(std::move(ok.error()));
+    mature(lock);
     if (gate_.is_shut()) return closed();
     if (state_.gone) return deleted();
     if (!receiving_) return 0;
+    // Who only looked whether something is there gets nothing; who waited for it learns why nothing came.
+    if (waits && refused && options.deadline <= std::chrono::steady_clock::now()) return std::unexpected(*refused);
     auto count = hand_out(lock, out, options);
     if (count && *count > 0) return count;
-    if (state_.trouble && state_.trouble->code == ErrorCode::permission) return std::unexpected(*state_.trouble);
-    const SteadyTime now = std::chrono::steady_clock::now();
+    refused = count ? std::nullopt : std::optional(std::move(count.error()));
+    for (const auto& trouble : {refused, state_.trouble}) {
+      if (trouble && trouble->code == ErrorCode::permission) return std::unexpected(*trouble);
+    }
     if (options.stop.stop_requested()) return 0;
-    if (first && !waits && count) {
+    if (first && !waits && !refused) {
       catch_up(lock, options.stop);
       continue;
     }
-    if (!first) {
-      // Who only looked whether something is there gets nothing; who waited for it learns why nothing came.
-      if (now >= options.deadline) {
-        if (waits && state_.trouble) return std::unexpected(*state_.trouble);
-        return 0;
-      }
+    const SteadyTime now = std::chrono::steady_clock::now();
+    if (!first && now >= options.deadline) {
+      if (waits && state_.trouble) return std::unexpected(*state_.trouble);
+      return 0;
     }
     SteadyTime until = std::min(options.deadline, next_event());
-    if (!count) until = std::min(until, now + kCommitPause);
+    if (refused) until = std::min(until, now + kCommitPause);
     state_.changed.wait_until(lock, until);
   }
 }
 
+// 0 also when the wait for a commit was ended by what ends the receive, which sees it then.
 Result<std::size_t> KafkaChannel::hand_out(std::unique_lock<std::mutex>& lock, std::span<Delivery> out,
                                            const ReceiveOptions& options) {
+  const std::shared_ptr<Member> member = member_;
+  if (!member) return 0;
   std::size_t most = out.size();
   if (options.limit > 0 && !options.renewed) {
     const std::int64_t room = std::max<std::int64_t>(options.limit - state_.shelf.leased(), 0);
     most = std::min(most, static_cast<std::size_t>(room));
   }
-  const std::int64_t until =
-      options.renewed ? Shelf::kForever : parts_.cluster->clock->now().tick_ms + policy_.ack_timeout.count();
-  const std::size_t count = state_.shelf.hand_out(out.first(most), until);
+  const auto lease_end = [&](Duration more) {
+    return options.renewed ? Shelf::kForever
+                           : parts_.cluster->clock->now().tick_ms + (policy_.ack_timeout + more).count();
+  };
+  const auto lease_until = [&](std::size_t count, std::int64_t until) {
+    for (const Delivery& delivery : out.first(count)) state_.shelf.touch(delivery.tag, until);
+  };
+  const std::size_t count = state_.shelf.hand_out(out.first(most), lease_end(Duration(0)));
   if (count == 0) return 0;
   if (state_.shelf.needs_commit(policy_.max_in_flight)) {
-    if (auto ok = member_->commit_now(lock, parts_.cluster->write_deadline()); !ok) {
+    const auto over = [&] { return gate_.is_shut() || state_.gone || !receiving_ || options.stop.stop_requested(); };
+    SteadyTime deadline = parts_.cluster->write_deadline();
+    const bool waits = options.deadline > std::chrono::steady_clock::now();
+    if (waits) deadline = std::min(deadline, options.deadline);
+    // A lease is the consumer's from when he has the message: it does not run out while the commit is under way.
+    lease_until(count, lease_end(parts_.cluster->config.write_timeout));
+    if (auto ok = member->commit_now(lock, deadline, over); !ok || over()) {
       state_.shelf.take_back(out.first(count));
       for (Delivery& delivery : out.first(count)) delivery = Delivery{};
+      if (over() || (waits && options.deadline <= std::chrono::steady_clock::now())) return 0;
       return std::unexpected(std::move(ok.error()));
     }
+    lease_until(count, lease_end(Duration(0)));
   }
   // While the commit was under way the partitions may have gone to somebody else.
   std::size_t kept = 0;
@@ -219,7 +247,7 @@ Result<std::size_t> KafkaChannel::hand_out(std::unique_lock<std::mutex>& lock, s
     }
   }
   state_.changed.notify_all();  // there may be room again
-  if (state_.paused && state_.shelf.ready() == 0) member_->wake();
+  if (state_.paused && state_.shelf.ready() == 0) member->wake();
   return kept;
 }
 
@@ -338,7 +366,7 @@ Result<void> KafkaChannel::write_moves(std::span<Settlement> settlements) {
       if (produced[i].error && !produced[i].error->retryable) {
         state_.shelf.give_lease(moving[i]->tag, now.tick_ms + policy_.ack_timeout.count());
       }
-      if (moving[i]->done) foresee(state_.shelf, drafts[i], produced[i], now.wall_ms);
+      foresee(state_.shelf, *parts_.cluster, drafts[i], produced[i]);
       if (produced[i].error && result) result = std::unexpected(*produced[i].error);
     }
   }
@@ -359,19 +387,22 @@ Result<void> KafkaChannel::write_moves(std::span<Settlement> settlements) {
 Result<DeadPage> KafkaChannel::dead_letters(std::size_t limit, std::string_view cursor) {
   const auto pass = gate_.enter();
   if (!pass) return closed();
-  return dead_letters_.list(limit, cursor);
+  const EndWith ending(ends());
+  return told(dead_letters_.list(limit, cursor));
 }
 
 Result<std::int64_t> KafkaChannel::requeue_dead(std::span<const std::string> ids, bool all, Duration fresh_ttl) {
   const auto pass = gate_.enter();
   if (!pass) return closed();
-  return dead_letters_.requeue(ids, all, fresh_ttl);
+  const EndWith ending(ends());
+  return told(dead_letters_.requeue(ids, all, fresh_ttl));
 }
 
 Result<std::int64_t> KafkaChannel::purge_dead() {
   const auto pass = gate_.enter();
   if (!pass) return closed();
-  return dead_letters_.purge();
+  const EndWith ending(ends());
+  return told(dead_letters_.purge());
 }
 
 void KafkaChannel::configure(const ChannelPolicy& policy) {
@@ -381,8 +412,10 @@ void KafkaChannel::configure(const ChannelPolicy& policy) {
 
 Result<void> KafkaChannel::close() {
   if (!gate_.shut()) return {};
+  SteadyTime until = std::chrono::steady_clock::now();
   {
     const std::lock_guard lock(state_.mutex);
+    until += std::min(policy_.close_timeout, Duration(std::chrono::hours(24)));
     state_.changed.notify_all();
   }
   gate_.drain();
@@ -392,16 +425,32 @@ Result<void> KafkaChannel::close() {
     const std::lock_guard lock(state_.mutex);
     state_.shelf.give_all_back();
   }
-  return leave();
+  return leave(until);
+}
+
+void KafkaChannel::retire() {
+  {
+    const std::lock_guard lock(state_.mutex);
+    retired_ = true;
+  }
+  static_cast<void>(leave(parts_.cluster->write_deadline()));
 }
 
 void KafkaChannel::die() {
   {
     const std::lock_guard lock(state_.mutex);
     state_.gone = true;
+    if (member_) member_->wake();  // it leaves the group
   }
   state_.changed.notify_all();
-  static_cast<void>(leave());
+}
+
+void KafkaChannel::revive() {
+  {
+    const std::lock_guard lock(state_.mutex);
+    retired_ = false;
+  }
+  state_.changed.notify_all();
 }
 
 }  // namespace lrpc::queue::kafka

@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,7 +23,8 @@ namespace lrpc::queue::kafka {
 
 /// A channel: a consumer group over the topic and the channel's retry topic. It joins the group at the first receive.
 ///
-/// Locks, outer first: `join_mutex_`, then the state's mutex; neither is held while a broker is asked, but joining.
+/// Locks, outer first: `join_mutex_`, then the state's mutex; neither is held while a broker is asked, but the first
+/// while the group is joined and left.
 class KafkaChannel final : public BackendChannel {
  public:
   struct Parts {
@@ -51,15 +53,22 @@ class KafkaChannel final : public BackendChannel {
   [[nodiscard]] const std::string& name() const noexcept { return parts_.name; }
   /// `unsupported` when others than this process consume the channel.
   Result<void> refuse_with_others(std::string_view what);
-  /// The channel is deleted: leaves the group, and every call fails from now on.
+  /// Before its deletion: leaves the group, and joins no more until one of the next two.
+  void retire();
+  /// It was deleted: every call fails from now on.
   void die();
+  /// It was not: receives join again.
+  void revive();
 
  private:
   [[nodiscard]] std::string text() const;
   [[nodiscard]] std::unexpected<Error> closed() const;
   [[nodiscard]] std::unexpected<Error> deleted() const;
-  Result<void> join();
-  Result<void> leave();
+  Result<void> join(std::unique_lock<std::mutex>& lock);
+  Result<void> leave(SteadyTime until);
+  [[nodiscard]] std::function<bool()> ends() const {
+    return [this] { return gate_.is_shut(); };
+  }
   [[nodiscard]] SteadyTime next_event();
   void requeued(std::span<const Draft> drafts, std::span<const Produced> produced);
   void catch_up(std::unique_lock<std::mutex>& lock, const std::stop_token& stop);
@@ -75,9 +84,27 @@ class KafkaChannel final : public BackendChannel {
     std::int64_t retry = 0;
   };
   Result<Unfinished> unfinished(SteadyTime until);
-  Result<Unfinished> count_unfinished(SteadyTime until);
-  Result<std::int64_t> skip_all(SteadyTime until);
+  /// A partition, as it was seen last.
+  struct View {
+    PartitionKey key{};
+    TopicPartition partition{};
+    std::int64_t end = 0;         ///< Of its log.
+    std::int64_t unfinished = 0;  ///< By what we know if it is ours, else by what the group has committed.
+  };
+  Result<std::vector<View>> look(SteadyTime until);
   Result<std::vector<TopicPartition>> partitions(Lane lane, SteadyTime until);
+  Result<std::int64_t> drop_everything(SteadyTime until);
+  Result<std::int64_t> drop_as_nobody(const std::vector<View>& views, SteadyTime until);
+  /// Waits until no move is under way, with `lock` on the state's mutex. Returns the shelf's count of moves.
+  std::uint64_t await_moves(std::unique_lock<std::mutex>& lock, SteadyTime until);
+  /// Of a channel that somebody else has deleted, a missing topic is told as that.
+  template <class T>
+  Result<T> told(Result<T> result) {
+    if (!result && gate_.is_shut()) return closed();
+    if (!result) result = std::unexpected(explain(std::move(result.error())));
+    return result;
+  }
+  Error explain(Error error);
 
   const Parts parts_;
   const std::string topic_;        // on the broker
@@ -93,11 +120,11 @@ class KafkaChannel final : public BackendChannel {
   // With the state's mutex.
   ChannelPolicy policy_;
   bool receiving_ = true;
+  bool retired_ = false;
   std::int64_t dropped_ = 0;
+  std::shared_ptr<Member> member_;  // while in the group; changed with join_mutex_, too
 
   std::mutex join_mutex_;
-  std::unique_ptr<Member> member_;  // with join_mutex_; once made it stays until the gate is shut
-  std::atomic<bool> joined_ = false;
 };
 
 }  // namespace lrpc::queue::kafka

@@ -31,15 +31,19 @@ struct ChannelState {
   bool assigned = false;           ///< The member knows its partitions.
   bool paused = false;             ///< The member reads no further, since the shelf is full.
   std::optional<Error> trouble{};  ///< Why nothing comes; empty while all is well.
+  bool narrow = false;             ///< A partition of the topic has no retry partition of its own: the mover's to mend.
+  bool widened = false;            ///< That was mended: the member is to join anew.
   bool gone = false;               ///< The channel was deleted: its group has no offsets any more.
-  std::int64_t lost = 0;           ///< Messages that the topic's retention took before they were read.
+  std::int64_t lost = 0;           ///< Messages that the topic's retention took before they were settled (D1).
 };
 
-/// Tells the shelf of a retry that was written.
-inline void foresee(Shelf& shelf, const Draft& draft, const Produced& produced, std::int64_t now_ms) {
-  if (!draft.retry || produced.offset < 0) return;
+/// Tells the shelf of a retry that was written, where all replicas have confirmed it: one that its broker alone had
+/// could be lost with that, and what was settled of it would be committed beyond the log's end.
+inline void foresee(Shelf& shelf, const Cluster& cluster, const Draft& draft, const Produced& produced) {
+  if (!draft.retry || produced.error || produced.offset < 0 || cluster.config.required_acks != -1) return;
   shelf.foresee({.key = {.lane = Lane::retry, .number = produced.partition}, .offset = produced.offset},
-                {.message = draft.message, .attempts = draft.retry->attempts, .due_ms = draft.retry->due_ms}, now_ms);
+                {.message = draft.message, .attempts = draft.retry->attempts, .due_ms = draft.retry->due_ms},
+                cluster.clock->now().wall_ms);
 }
 
 }  // namespace lrpc::queue::kafka

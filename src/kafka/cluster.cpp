@@ -1,7 +1,6 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include "kafka/cluster.hpp"
 
-#include <thread>
 #include <utility>
 
 #include "kafka/errors.hpp"
@@ -29,14 +28,15 @@ Result<std::shared_ptr<Cluster>> Cluster::connect(const BackendContext& context)
   return std::make_shared<Cluster>(context, std::move(*producer), std::move(*admin));
 }
 
-Result<std::shared_ptr<Reader>> Cluster::reader() {
+Result<std::shared_ptr<Reader>> Cluster::reader(ReadFor purpose) {
   const std::lock_guard lock(mutex_);
-  if (!reader_) {
+  std::shared_ptr<Reader>& reader = readers_[static_cast<std::size_t>(purpose)];
+  if (!reader) {
     auto made = Reader::make(config, logger);
     if (!made) return std::unexpected(std::move(made.error()));
-    reader_ = std::move(*made);
+    reader = std::move(*made);
   }
-  return reader_;
+  return reader;
 }
 
 std::vector<Produced> Cluster::write(std::span<const Draft> drafts, SteadyTime until) {
@@ -61,7 +61,7 @@ std::vector<Produced> Cluster::write(std::span<const Draft> drafts, SteadyTime u
   return produced;
 }
 
-Result<void> Cluster::ensure_topics(std::span<const TopicSpec> topics) {
+Result<void> Cluster::ensure_topics(std::span<const TopicSpec> topics, detail::Gate& gate) {
   const SteadyTime until = deadline();
   std::vector<TopicSpec> missing;
   for (const TopicSpec& spec : topics) {
@@ -76,11 +76,12 @@ Result<void> Cluster::ensure_topics(std::span<const TopicSpec> topics) {
   std::vector<std::string> names_of_missing;
   names_of_missing.reserve(missing.size());
   for (const TopicSpec& spec : missing) names_of_missing.push_back(spec.name);
-  return await_topics(names_of_missing, true, until);
+  return await_topics(names_of_missing, true, until, gate);
 }
 
 // The brokers hear of it after the controller has answered.
-Result<void> Cluster::await_topics(std::span<const std::string> topics, bool there, SteadyTime until) {
+Result<void> Cluster::await_topics(std::span<const std::string> topics, bool there, SteadyTime until,
+                                   detail::Gate& gate) {
   constexpr Duration kBetweenLooks{10};
   for (const std::string& topic : topics) {
     while (true) {
@@ -94,10 +95,30 @@ Result<void> Cluster::await_topics(std::span<const std::string> topics, bool the
             "topic " + topic + (there ? " was created" : " was deleted") + ", but the brokers do not know it yet",
             true);
       }
-      std::this_thread::sleep_for(kBetweenLooks);
+      if (gate.await_shut(std::chrono::steady_clock::now() + kBetweenLooks)) {
+        return fail(ErrorCode::cancelled, "topic " + topic + ": closed while waiting for it");
+      }
     }
   }
   return {};
+}
+
+Result<bool> Cluster::widen(const std::string& topic, std::int32_t partitions, SteadyTime until) {
+  auto count = admin->partition_count(topic, until);
+  if (count && *count < partitions) {  // what is remembered may be old
+    admin->forget(topic);
+    count = admin->partition_count(topic, until);
+  }
+  if (!count) return std::unexpected(std::move(count.error()));
+  if (*count >= partitions) return false;
+  if (!config.auto_create_topics) {
+    return fail(ErrorCode::unsupported, "topic " + topic + " has " + std::to_string(*count) + " partitions and needs " +
+                                            std::to_string(partitions) +
+                                            "; without auto_create_topics add them yourself");
+  }
+  auto ok = admin->create_partitions(topic, partitions, until);
+  if (!ok) return std::unexpected(std::move(ok.error()));
+  return true;
 }
 
 }  // namespace lrpc::queue::kafka

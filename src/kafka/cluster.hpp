@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -10,6 +11,7 @@
 
 #include <lrpc/queue/backend.hpp>
 
+#include "base/gate.hpp"
 #include "kafka/admin.hpp"
 #include "kafka/names.hpp"
 #include "kafka/producer.hpp"
@@ -29,6 +31,9 @@ struct Draft {
   std::optional<Stamp> retry{};  ///< Of one for the retry topic: what its headers say.
 };
 
+/// What a Reader is for: a long read for the one is not to hold up the other.
+enum class ReadFor : std::uint8_t { upkeep, tail };
+
 /// What all topics and channels of a back end share. Thread-safe.
 class Cluster {
  public:
@@ -43,7 +48,7 @@ class Cluster {
   const std::unique_ptr<Admin> admin;
 
   /// For reading outside of groups; made at the first use.
-  [[nodiscard]] Result<std::shared_ptr<Reader>> reader();
+  [[nodiscard]] Result<std::shared_ptr<Reader>> reader(ReadFor purpose);
   /// Until when a question to the cluster may take.
   [[nodiscard]] SteadyTime deadline() const { return std::chrono::steady_clock::now() + config.dial_timeout; }
   /// Until when something may be written.
@@ -52,15 +57,18 @@ class Cluster {
   /// Writes the records and waits for each.
   [[nodiscard]] std::vector<Produced> write(std::span<const Draft> drafts, SteadyTime until);
   /// Creates what is missing of these topics and waits until the brokers know them; without auto_create_topics a
-  /// missing one is an error.
-  Result<void> ensure_topics(std::span<const TopicSpec> topics);
+  /// missing one is an error. `cancelled` when the gate is shut meanwhile.
+  Result<void> ensure_topics(std::span<const TopicSpec> topics, detail::Gate& gate);
 
-  /// Waits until the brokers know these topics, or know them no more.
-  Result<void> await_topics(std::span<const std::string> topics, bool there, SteadyTime until);
+  /// Waits until the brokers know these topics, or know them no more. `cancelled` when the gate is shut meanwhile.
+  Result<void> await_topics(std::span<const std::string> topics, bool there, SteadyTime until, detail::Gate& gate);
+  /// Gives a topic of a channel so many partitions, where it has fewer. The brokers may hear of it a moment later.
+  /// Returns whether it had fewer; without auto_create_topics that is an error.
+  Result<bool> widen(const std::string& topic, std::int32_t partitions, SteadyTime until);
 
  private:
   std::mutex mutex_;
-  std::shared_ptr<Reader> reader_;
+  std::array<std::shared_ptr<Reader>, 2> readers_;  // by ReadFor; with mutex_
 };
 
 }  // namespace lrpc::queue::kafka

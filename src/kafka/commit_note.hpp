@@ -35,6 +35,8 @@ struct CommitNote {
 
 /// The longest metadata that a broker takes by default.
 inline constexpr std::size_t kMostMetadata = 4096;
+/// The shortest that has room for what a note must say.
+inline constexpr std::size_t kLeastMetadata = 128;
 
 /// A note as text, and how much of it found room.
 struct NoteText {
@@ -43,7 +45,7 @@ struct NoteText {
   bool all_handed_out = true;  ///< False: the highest deliveries were left out; they would not be counted.
 };
 
-/// The note of an offset that is committed as `watermark`, in at most `most` bytes (at least 128).
+/// The note of an offset that is committed as `watermark`, in at most `most` bytes (kLeastMetadata at least).
 [[nodiscard]] NoteText write_note(const CommitNote& note, std::int64_t watermark, std::size_t most = kMostMetadata);
 /// Empty for a text that is none of ours: another program committed. Never throws but std::bad_alloc.
 [[nodiscard]] std::optional<CommitNote> read_note(std::string_view text, std::int64_t watermark);

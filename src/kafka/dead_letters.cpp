@@ -103,19 +103,22 @@ Result<void> DeadLetters::refresh(SteadyTime until) {
   next_ = std::max(next_, low);
   left_.erase(left_.begin(), std::ranges::lower_bound(left_, low));
   if (next_ < high) {
-    auto reader = parts_.cluster->reader();
+    auto reader = parts_.cluster->reader(ReadFor::upkeep);
     if (!reader) return std::unexpected(std::move(reader.error()));
-    auto ok = (*reader)->read(where.topic, 0, next_, high, until, [&](const rd_kafka_message_t& message) {
-      const RecordHeaders headers = headers_of(message);
-      const bool mark = std::ranges::any_of(headers, [](const auto& one) { return one.first == kRemoved; });
-      if (mark) {
-        take_out(left_, header(headers, kRemoved));
-      } else {
-        left_.push_back(message.offset);
-      }
-      next_ = message.offset + 1;
-      return true;
-    });
+    auto ok = (*reader)->read(
+        where.topic, 0, next_, high, until,
+        [&](const rd_kafka_message_t& message) {
+          const RecordHeaders headers = headers_of(message);
+          const bool mark = std::ranges::any_of(headers, [](const auto& one) { return one.first == kRemoved; });
+          if (mark) {
+            take_out(left_, header(headers, kRemoved));
+          } else {
+            left_.push_back(message.offset);
+          }
+          next_ = message.offset + 1;
+          return true;
+        },
+        parts_.over);
     if (!ok) return ok;
     next_ = high;
   }
@@ -123,11 +126,24 @@ Result<void> DeadLetters::refresh(SteadyTime until) {
   return {};
 }
 
+Result<DeadLetters::Lock> DeadLetters::enter(SteadyTime until) {
+  constexpr Duration kBetweenLooks{100};
+  Lock lock(mutex_, std::defer_lock);
+  while (!lock.try_lock_for(kBetweenLooks)) {
+    if (parts_.over()) return fail(ErrorCode::cancelled, parts_.text + ": closed meanwhile");
+    if (std::chrono::steady_clock::now() >= until) {
+      return fail(ErrorCode::timeout, parts_.text + ": other calls for its dead letters did not end in time", true);
+    }
+  }
+  return lock;
+}
+
 Result<std::int64_t> DeadLetters::trim(std::int64_t added, std::int64_t limit) {
-  const std::lock_guard lock(mutex_);
+  const SteadyTime until = parts_.cluster->deadline();
+  const auto lock = enter(until);
+  if (!lock) return std::unexpected(lock.error());
   unread_ += added;
   if (static_cast<std::int64_t>(left_.size()) + unread_ <= limit) return 0;
-  const SteadyTime until = parts_.cluster->deadline();
   if (auto ok = refresh(until); !ok) return std::unexpected(std::move(ok.error()));
   const std::int64_t over = static_cast<std::int64_t>(left_.size()) - limit;
   if (over <= 0) return 0;
@@ -137,8 +153,10 @@ Result<std::int64_t> DeadLetters::trim(std::int64_t added, std::int64_t limit) {
 }
 
 Result<std::int64_t> DeadLetters::count() {
-  const std::lock_guard lock(mutex_);
-  if (auto ok = refresh(parts_.cluster->deadline()); !ok) return std::unexpected(std::move(ok.error()));
+  const SteadyTime until = parts_.cluster->deadline();
+  const auto lock = enter(until);
+  if (!lock) return std::unexpected(lock.error());
+  if (auto ok = refresh(until); !ok) return std::unexpected(std::move(ok.error()));
   return static_cast<std::int64_t>(left_.size());
 }
 
@@ -147,11 +165,14 @@ Result<void> DeadLetters::read_left(std::int64_t first, SteadyTime until,
                                     const std::function<bool(const rd_kafka_message_t&)>& each) {
   const auto from = std::ranges::lower_bound(left_, first);
   if (from == left_.end()) return {};
-  auto reader = parts_.cluster->reader();
+  auto reader = parts_.cluster->reader(ReadFor::upkeep);
   if (!reader) return std::unexpected(std::move(reader.error()));
-  return (*reader)->read(parts_.dead_topic, 0, *from, left_.back() + 1, until, [&](const rd_kafka_message_t& message) {
-    return !std::ranges::binary_search(left_, message.offset) || each(message);
-  });
+  return (*reader)->read(
+      parts_.dead_topic, 0, *from, left_.back() + 1, until,
+      [&](const rd_kafka_message_t& message) {
+        return !std::ranges::binary_search(left_, message.offset) || each(message);
+      },
+      parts_.over);
 }
 
 Result<DeadPage> DeadLetters::list(std::size_t limit, std::string_view cursor) {
@@ -160,8 +181,9 @@ Result<DeadPage> DeadLetters::list(std::size_t limit, std::string_view cursor) {
   if (!first) {
     return fail(ErrorCode::invalid_argument, parts_.text + ": \"" + std::string(cursor) + "\" is no cursor of ours");
   }
-  const std::lock_guard lock(mutex_);
   const SteadyTime until = parts_.cluster->deadline();
+  const auto lock = enter(until);
+  if (!lock) return std::unexpected(lock.error());
   if (auto ok = refresh(until); !ok) return std::unexpected(std::move(ok.error()));
   DeadPage page;
   if (limit == 0) return page;
@@ -177,8 +199,9 @@ Result<DeadPage> DeadLetters::list(std::size_t limit, std::string_view cursor) {
 }
 
 Result<std::int64_t> DeadLetters::requeue(std::span<const std::string> ids, bool all, Duration fresh_ttl) {
-  const std::lock_guard lock(mutex_);
   const SteadyTime until = parts_.cluster->deadline();
+  const auto lock = enter(until);
+  if (!lock) return std::unexpected(lock.error());
   if (auto ok = refresh(until); !ok) return std::unexpected(std::move(ok.error()));
   auto count = parts_.cluster->admin->partition_count(parts_.retry_topic, until);
   if (!count) return std::unexpected(std::move(count.error()));
@@ -245,15 +268,16 @@ Result<std::int64_t> DeadLetters::requeue(std::span<const std::string> ids, bool
 }
 
 Result<std::int64_t> DeadLetters::purge() {
-  const std::lock_guard lock(mutex_);
   const SteadyTime until = parts_.cluster->deadline();
+  const auto lock = enter(until);
+  if (!lock) return std::unexpected(lock.error());
   if (auto ok = refresh(until); !ok) return std::unexpected(std::move(ok.error()));
   const std::vector<std::int64_t> all(left_.begin(), left_.end());
   if (auto ok = remove(all, until); !ok) return std::unexpected(std::move(ok.error()));
   return static_cast<std::int64_t>(all.size());
 }
 
-// Tells of it by a record, and lets the broker delete what lies before the oldest letter that is left.
+// Tells of it by a record, and has the broker delete what lies before the oldest letter that is left.
 Result<void> DeadLetters::remove(std::span<const std::int64_t> offsets, SteadyTime until) {
   if (offsets.empty()) return {};
   const Draft mark{.topic = parts_.dead_topic, .partition = 0, .headers = {{std::string(kRemoved), to_text(offsets)}}};
@@ -264,9 +288,17 @@ Result<void> DeadLetters::remove(std::span<const std::int64_t> offsets, SteadyTi
     const auto at = std::ranges::lower_bound(left_, offset);
     if (at != left_.end() && *at == offset) left_.erase(at);
   }
-  const OffsetCommit before{.partition = {.topic = parts_.dead_topic, .partition = 0},
-                            .offset = left_.empty() ? offsets.back() + 1 : left_.front()};
-  return parts_.cluster->admin->delete_records({&before, 1}, until);
+  delete_before(left_.empty() ? offsets.back() + 1 : left_.front(), until);
+  return {};
+}
+
+// The mark says already that they are no more: who may not delete them is not told that the call failed.
+void DeadLetters::delete_before(std::int64_t offset, SteadyTime until) {
+  const OffsetCommit before{.partition = {.topic = parts_.dead_topic, .partition = 0}, .offset = offset};
+  const auto ok = parts_.cluster->admin->delete_records({&before, 1}, until);
+  if (ok || std::exchange(told_refusal_, !ok.error().retryable)) return;
+  parts_.cluster->logger(LogLevel::warning,
+                         parts_.text + ": records of removed dead letters stay: " + ok.error().message);
 }
 
 }  // namespace lrpc::queue::kafka

@@ -31,6 +31,7 @@ class DeadLetters {
     std::string dead_topic;   ///< Where they lie.
     std::string retry_topic;  ///< Where requeued ones go.
     std::function<void(std::span<const Draft>, std::span<const Produced>)> on_requeued;  ///< They were written.
+    std::function<bool()> over;  ///< Whether the channel is closed, which ends every wait.
   };
   explicit DeadLetters(Parts parts) : parts_(std::move(parts)) {}
 
@@ -52,14 +53,20 @@ class DeadLetters {
   Result<std::int64_t> purge();
 
  private:
+  using Lock = std::unique_lock<std::timed_mutex>;
+
+  /// Waits for the calls before this one.
+  Result<Lock> enter(SteadyTime until);
   /// Reads what has come since the last time.
   Result<void> refresh(SteadyTime until);
   Result<void> read_left(std::int64_t first, SteadyTime until,
                          const std::function<bool(const rd_kafka_message_t&)>& each);
   Result<void> remove(std::span<const std::int64_t> offsets, SteadyTime until);
+  void delete_before(std::int64_t offset, SteadyTime until);
 
   const Parts parts_;
-  std::mutex mutex_;
+  std::timed_mutex mutex_;
+  bool told_refusal_ = false;
   std::deque<std::int64_t> left_;  // offsets of the letters, ascending
   std::int64_t next_ = 0;          // read so far
   std::int64_t unread_ = 0;        // about how many have come since

@@ -67,19 +67,30 @@ void ClientEvents::forget_trouble() {
 }
 
 void ClientEvents::log(LogLevel level, std::string_view text) const {
+  ++logging_;
   try {
-    if (logger_) logger_(level, text);
+    if (logger_ && !muted_) logger_(level, text);
   } catch (...) {  // the user's; librdkafka is C
   }
+  --logging_;
+  logging_.notify_all();
+}
+
+void ClientEvents::mute() {
+  muted_ = true;
+  for (int calls = logging_; calls != 0; calls = logging_) logging_.wait(calls);
 }
 
 void ClientEvents::on_log(const rd_kafka_t* client, int level, const char* facility, const char* text) noexcept {
   const auto* const self = static_cast<const ClientEvents*>(rd_kafka_opaque(client));
   if (self == nullptr) return;
   try {
-    // Settings of consumers that a producer does not need, and the reverse: both get kafka_config.extra.
-    const bool idle = std::string_view(facility) == "CONFWARN" &&
-                      std::string_view(text).find("will be ignored by this") != std::string_view::npos;
+    const auto is = [&](std::string_view which, std::string_view part) {
+      return facility == which && std::string_view(text).find(part) != std::string_view::npos;
+    };
+    // Settings of consumers that a producer does not need, and the reverse: both get kafka_config.extra. And a broker
+    // that has just started has no number for an idempotent producer yet.
+    const bool idle = is("CONFWARN", "will be ignored by this") || is("GETPID", "retrying");
     self->log(idle ? LogLevel::debug : level_of(level), std::string("kafka: ") + facility + ": " + text);
   } catch (...) {  // no memory for a line of log
   }

@@ -47,6 +47,8 @@ class ClientEvents {
   static constexpr std::chrono::seconds kRepeated{35};
 
   void log(LogLevel level, std::string_view text) const;
+  /// Nothing is logged any more, when this returns.
+  void mute();
 
  protected:
   /// An error that makes the client useless (idempotent producer). From the thread that polls.
@@ -61,6 +63,8 @@ class ClientEvents {
                             void* opaque) noexcept;
 
   Logger logger_;
+  std::atomic<bool> muted_{false};
+  mutable std::atomic<int> logging_{0};  // calls of the logger under way
   std::string expected_name_;
   std::atomic<bool> troubled_{false};
   mutable std::mutex mutex_;

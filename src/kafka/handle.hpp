@@ -42,6 +42,7 @@ using GroupMetadataPtr = Owner<rd_kafka_consumer_group_metadata_t, rd_kafka_cons
 
 using AdminOptionsPtr = Owner<rd_kafka_AdminOptions_t, rd_kafka_AdminOptions_destroy>;
 using NewTopicPtr = Owner<rd_kafka_NewTopic_t, rd_kafka_NewTopic_destroy>;
+using NewPartitionsPtr = Owner<rd_kafka_NewPartitions_t, rd_kafka_NewPartitions_destroy>;
 using DeleteTopicPtr = Owner<rd_kafka_DeleteTopic_t, rd_kafka_DeleteTopic_destroy>;
 using DeleteRecordsPtr = Owner<rd_kafka_DeleteRecords_t, rd_kafka_DeleteRecords_destroy>;
 using DeleteGroupPtr = Owner<rd_kafka_DeleteGroup_t, rd_kafka_DeleteGroup_destroy>;

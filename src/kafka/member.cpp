@@ -2,6 +2,7 @@
 #include "kafka/member.hpp"
 
 #include <algorithm>
+#include <future>
 #include <utility>
 
 #include "kafka/errors.hpp"
@@ -26,14 +27,14 @@ std::int64_t nanoseconds(SteadyTime time) {
 }  // namespace
 
 Member::Member(Parts parts, ChannelState& state)
-    : ClientEvents(parts.logger), parts_(std::move(parts)), state_(state) {}
+    : ClientEvents(parts.cluster->logger), parts_(std::move(parts)), state_(state) {}
 
 Member::~Member() {
   if (thread_.joinable()) static_cast<void>(stop(SteadyTime{}));
 }
 
 Result<void> Member::start() {
-  auto conf = consumer_conf(parts_.config, parts_.group, *this);
+  auto conf = consumer_conf(parts_.cluster->config, parts_.group, *this);
   if (!conf) return std::unexpected(std::move(conf.error()));
   rd_kafka_conf_set(conf->get(), "enable.partition.eof", "true", nullptr, 0);
   rd_kafka_conf_set_rebalance_cb(conf->get(), on_rebalance);
@@ -47,7 +48,7 @@ Result<void> Member::start() {
   rd_kafka_queue_cb_event_enable(
       commit_queue_.get(),
       [](rd_kafka_t*, void* queue) { rd_kafka_queue_yield(static_cast<rd_kafka_queue_t*>(queue)); }, queue_.get());
-  next_commit_ = std::chrono::steady_clock::now() + parts_.config.commit_interval;
+  next_commit_ = std::chrono::steady_clock::now() + parts_.cluster->config.commit_interval;
   rejoin_at_ = SteadyTime{};
   thread_ = std::jthread([this] { run(); });
   return {};
@@ -66,11 +67,14 @@ void Member::wake() noexcept {
   if (queue_) rd_kafka_queue_yield(queue_.get());
 }
 
-Result<void> Member::commit_now(std::unique_lock<std::mutex>& lock, SteadyTime deadline) {
+Result<void> Member::commit_now(std::unique_lock<std::mutex>& lock, SteadyTime deadline,
+                                const std::function<bool()>& over) {
   const std::uint64_t mine = ++state_.commits_asked;
   wake();
   state_.changed.notify_all();
-  if (!state_.changed.wait_until(lock, deadline, [&] { return state_.commits_ended >= mine; })) {
+  const auto ended = [&] { return state_.commits_ended >= mine; };
+  state_.changed.wait_until(lock, deadline, [&] { return ended() || stop_by_ != 0 || over(); });
+  if (!ended()) {
     return fail(ErrorCode::timeout, parts_.channel_text + ": the broker did not confirm a commit in time", true);
   }
   if (state_.commit_error) return std::unexpected(*state_.commit_error);
@@ -79,20 +83,36 @@ Result<void> Member::commit_now(std::unique_lock<std::mutex>& lock, SteadyTime d
 
 Result<void> Member::stop(SteadyTime deadline) {
   if (!thread_.joinable()) return {};
-  stop_by_ = std::max<std::int64_t>(nanoseconds(deadline), 1);
+  {
+    const std::lock_guard lock(state_.mutex);
+    stop_by_ = std::max<std::int64_t>(nanoseconds(deadline), 1);
+  }
+  state_.changed.notify_all();
   wake();
   thread_.join();
-  commit_queue_.reset();
-  queue_.reset();
-  client_.reset();
   const std::lock_guard lock(state_.mutex);
   if (state_.commit_error) return std::unexpected(*state_.commit_error);
   return {};
 }
 
+// The thread is nobody's, for nobody is there any more to wait for it.
+void Member::give_up(std::shared_ptr<Member> member, SteadyTime deadline) {
+  member->mute();
+  const auto ended = std::make_shared<std::promise<void>>();
+  std::thread([member = std::move(member), ended]() mutable {
+    member.reset();
+    ended->set_value();
+  }).detach();
+  static_cast<void>(ended->get_future().wait_until(deadline));
+}
+
 void Member::run() {
   while (stop_by_ == 0) {
-    if (std::exchange(leaves_, false)) rd_kafka_unsubscribe(client_.get());
+    leave_if_gone();
+    {
+      const std::lock_guard lock(state_.mutex);
+      if (std::exchange(state_.widened, false)) rejoin_at_ = SteadyTime{};
+    }
     if (std::chrono::steady_clock::now() >= rejoin_at_) {
       rejoin_at_ = SteadyTime::max();
       PartitionsPtr topics(rd_kafka_topic_partition_list_new(2));
@@ -113,6 +133,18 @@ void Member::run() {
   leave(SteadyTime(std::chrono::nanoseconds(stop_by_.load())));
 }
 
+// Whoever is no channel's any more must not keep its group alive, or make it anew by a commit.
+void Member::leave_if_gone() {
+  if (left_) return;
+  {
+    const std::lock_guard lock(state_.mutex);
+    left_ = state_.gone;
+  }
+  if (!left_) return;
+  rejoin_at_ = SteadyTime::max();
+  rd_kafka_unsubscribe(client_.get());
+}
+
 Duration Member::until_commit() const {
   {
     const std::lock_guard lock(state_.mutex);
@@ -124,26 +156,26 @@ Duration Member::until_commit() const {
   return std::clamp(left, Duration(0), kLongestPoll);
 }
 
+int Member::left_ms(SteadyTime deadline) {
+  const auto left = std::chrono::ceil<Duration>(deadline - std::chrono::steady_clock::now());
+  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
+}
+
 // Waits for the first record, and takes what there is beside it.
 void Member::poll(Duration patience) {
-  std::vector<Arrived> arrived;
   for (std::size_t polled = 0; polled < kMostPolled; ++polled) {
     const MessagePtr message(
         rd_kafka_consumer_poll(client_.get(), polled == 0 ? static_cast<int>(patience.count()) : 0));
     if (!message) break;
     if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      take(*message, arrived);
+      arrived_.push_back(
+          {.place = {.key = key_of(*message), .offset = message->offset}, .record = read_message(*message)});
     } else {
-      // What came before it comes first: the end of a partition settles what was not read.
-      put_on_shelf(std::exchange(arrived, {}));
+      put_on_shelf();  // what came before it comes first: the end of a partition settles what was not read
       failed_read(*message);
     }
   }
-  put_on_shelf(std::move(arrived));
-}
-
-void Member::take(const rd_kafka_message_t& message, std::vector<Arrived>& arrived) {
-  arrived.push_back({.place = {.key = key_of(message), .offset = message.offset}, .record = read_message(message)});
+  put_on_shelf();
 }
 
 PartitionKey Member::key_of(const rd_kafka_message_t& message) const {
@@ -151,16 +183,17 @@ PartitionKey Member::key_of(const rd_kafka_message_t& message) const {
   return {.lane = retry ? Lane::retry : Lane::topic, .number = message.partition};
 }
 
-void Member::put_on_shelf(std::vector<Arrived> arrived) {
-  if (arrived.empty()) return;
-  const std::int64_t now_ms = parts_.clock->now().wall_ms;
+void Member::put_on_shelf() {
+  if (arrived_.empty()) return;
+  const std::int64_t now_ms = parts_.cluster->clock->now().wall_ms;
   bool moves = false;
   {
     const std::lock_guard lock(state_.mutex);
-    for (Arrived& one : arrived) state_.shelf.ingest(one.place, std::move(one.record), now_ms);
+    for (Arrived& one : arrived_) state_.shelf.ingest(one.place, std::move(one.record), now_ms);
     state_.trouble.reset();
     moves = state_.shelf.has_moves();
   }
+  arrived_.clear();
   state_.changed.notify_all();
   if (moves) parts_.on_moves();
 }
@@ -172,10 +205,10 @@ void Member::failed_read(const rd_kafka_message_t& message) {
       return;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-      if (message.rkt != nullptr) jump_to_start(rd_kafka_topic_name(message.rkt), message.partition);
+      if (message.rkt != nullptr) relocate(message);
       return;
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
-      rejoin_at_ = SteadyTime{};
+      if (!left_) rejoin_at_ = SteadyTime{};
       break;
     default:
       break;
@@ -194,27 +227,63 @@ void Member::reached_end(const rd_kafka_message_t& message) {
   state_.changed.notify_all();
 }
 
-// What was to be read next is gone: the topic's retention was faster (D1).
-void Member::jump_to_start(const std::string& topic, std::int32_t partition) {
-  std::int64_t low = 0;
-  std::int64_t high = 0;
-  const auto timeout = static_cast<int>(parts_.config.dial_timeout.count());
-  PartitionsPtr list(rd_kafka_topic_partition_list_new(1));
-  auto* const one = rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition);
-  auto code = rd_kafka_query_watermark_offsets(client_.get(), topic.c_str(), partition, &low, &high, timeout);
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-    one->offset = low;
-    const ErrorPtr error(rd_kafka_seek_partitions(client_.get(), list.get(), timeout));
-    code = error ? rd_kafka_error_code(error.get()) : one->err;
-  }
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    set_trouble(error_of(code, parts_.channel_text + ": going on after the topic's retention"));
+// What was to be read next is not in the log: the topic's retention was faster (D1), or the log ends before.
+void Member::relocate(const rd_kafka_message_t& message) {
+  const PartitionKey key = key_of(message);
+  PartitionsPtr one(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(one.get(), name_of(key.lane).c_str(), key.number);
+  auto logs = logs_of(one.get(), parts_.cluster->deadline());
+  if (!logs) {
+    set_trouble(std::move(logs.error()));
     rejoin_at_ = std::chrono::steady_clock::now() + kRejoinPause;
     return;
   }
-  parts_.logger(LogLevel::warning, parts_.channel_text + ": messages of partition " + std::to_string(partition) +
-                                       " before offset " + std::to_string(low) +
-                                       " were taken by the topic's retention before they were read");
+  // librdkafka seeks in no partition that it does not read: all are assigned anew, each at its place.
+  PartitionsPtr all(rd_kafka_topic_partition_list_new(static_cast<int>(assigned_.size())));
+  Shelf::Start start;
+  {
+    const std::lock_guard lock(state_.mutex);
+    if (!state_.shelf.owns(key)) return;
+    start = state_.shelf.relocate(key, logs->front());
+    state_.lost += start.lost;
+    for (const PartitionKey mine : assigned_) {
+      rd_kafka_topic_partition_list_add(all.get(), name_of(mine.lane).c_str(), mine.number)->offset =
+          state_.shelf.read_to(mine);
+    }
+  }
+  tell(key, start);
+  read_on(all.get());
+  state_.changed.notify_all();
+}
+
+// Reads the partitions that are assigned from the offsets of the list on.
+void Member::read_on(const rd_kafka_topic_partition_list_t* partitions) {
+  // A pause would outlast the assignment. It ends before: after it librdkafka's resume would throw away what the first
+  // fetch brought, and ask for it again only when an idle one has ended.
+  for (const Lane lane : {Lane::topic, Lane::retry}) set_paused(lane, false);
+  paused_ = {};
+  const auto code = rd_kafka_assign(client_.get(), partitions);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return;
+  set_trouble(error_of(code, parts_.channel_text + ": assignment"));
+  rejoin_at_ = std::chrono::steady_clock::now() + kRejoinPause;
+}
+
+void Member::tell(PartitionKey key, const Shelf::Start& start) const {
+  const std::string where = "partition " + std::to_string(key.number) + " of " + name_of(key.lane);
+  if (start.anew) {
+    parts_.cluster->logger(
+        LogLevel::warning,
+        parts_.channel_text + ": " + where +
+            " ends before what was read of it already: it was made anew or cut off, and is read from "
+            "its start at offset " +
+            std::to_string(start.offset));
+  }
+  if (start.lost > 0) {
+    parts_.cluster->logger(LogLevel::warning, parts_.channel_text + ": up to " + std::to_string(start.lost) +
+                                                  " messages of " + where + " before offset " +
+                                                  std::to_string(start.offset) +
+                                                  " were taken by the topic's retention before they were read");
+  }
 }
 
 // Reads no further while enough is ready. A short wait keeps what the client has read ahead; a longer one must not keep
@@ -264,7 +333,7 @@ void Member::set_trouble(std::optional<Error> error) {
     news = error && (!state_.trouble || state_.trouble->message != error->message);
     state_.trouble = error;
   }
-  if (news) parts_.logger(LogLevel::warning, error->message);
+  if (news) parts_.cluster->logger(LogLevel::warning, error->message);
   state_.changed.notify_all();
 }
 

@@ -29,14 +29,12 @@ namespace lrpc::queue::kafka {
 class Member : private ClientEvents {
  public:
   struct Parts {
-    KafkaConfig config;
+    std::shared_ptr<Cluster> cluster;
     std::string channel_text;  ///< "channel x of topic y", for messages.
     std::string group;
     std::string topic;
     std::string retry_topic;
     std::int64_t most_ready = 1000;
-    std::shared_ptr<Clock> clock;
-    Logger logger;
     std::function<void()> on_moves;  ///< The shelf has something to move.
   };
   /// Of messages that are ready, read ahead.
@@ -50,10 +48,15 @@ class Member : private ClientEvents {
   [[nodiscard]] std::string id() const;
   /// Wakes the thread: there is room on the shelf, or a commit was asked for.
   void wake() noexcept;
-  /// Asks for a commit of all that changed and waits for it, with `lock` on the state's mutex.
-  Result<void> commit_now(std::unique_lock<std::mutex>& lock, SteadyTime deadline);
-  /// Commits and leaves the group, until `deadline`; then the client is given up. The shelf has what to commit.
+  /// Asks for a commit of all that changed and waits for it, with `lock` on the state's mutex, which `over` is asked
+  /// with: it ends the wait. What ends it must notify `state.changed`.
+  Result<void> commit_now(std::unique_lock<std::mutex>& lock, SteadyTime deadline, const std::function<bool()>& over);
+  /// Commits and leaves the group, until `deadline`; then that is given up. The shelf has what to commit. For good: who
+  /// joins again is another Member.
   Result<void> stop(SteadyTime deadline);
+  /// Gives up a member that has stopped. librdkafka waits for what it has asked a broker that is away, up to
+  /// session_timeout: what has not ended by `deadline` ends by itself, and says nothing to anybody.
+  static void give_up(std::shared_ptr<Member> member, SteadyTime deadline);
 
  private:
   struct Arrived {
@@ -67,16 +70,19 @@ class Member : private ClientEvents {
   };
 
   void run();
+  void leave_if_gone();
   void poll(Duration patience);
-  void take(const rd_kafka_message_t& message, std::vector<Arrived>& arrived);
-  void put_on_shelf(std::vector<Arrived> arrived);
+  void put_on_shelf();
   void failed_read(const rd_kafka_message_t& message);
   void reached_end(const rd_kafka_message_t& message);
   [[nodiscard]] PartitionKey key_of(const rd_kafka_message_t& message) const;
-  void jump_to_start(const std::string& topic, std::int32_t partition);
+  void relocate(const rd_kafka_message_t& message);
+  void read_on(const rd_kafka_topic_partition_list_t* partitions);
+  void tell(PartitionKey key, const Shelf::Start& start) const;
   void keep_room();
   void set_paused(Lane lane, bool paused);
   [[nodiscard]] Duration until_commit() const;
+  [[nodiscard]] static int left_ms(SteadyTime deadline);
   void set_trouble(std::optional<Error> error);
 
   // member_group.cpp
@@ -85,13 +91,14 @@ class Member : private ClientEvents {
   void assigned(rd_kafka_topic_partition_list_t* partitions);
   void revoked();
   Result<void> find_places(rd_kafka_topic_partition_list_t* partitions);
-  [[nodiscard]] rd_kafka_resp_err_t attempt(const std::function<rd_kafka_resp_err_t()>& ask) const;
-  Result<bool> group_is_gone();
+  [[nodiscard]] rd_kafka_resp_err_t attempt(SteadyTime until, const std::function<rd_kafka_resp_err_t(int)>& ask) const;
+  Result<std::vector<Shelf::Log>> logs_of(const rd_kafka_topic_partition_list_t* partitions, SteadyTime until) const;
+  Result<bool> channel_is_gone(SteadyTime until) const;
   void commit_what_changed();
   void take_commit_results();
   void suspend_and_commit(SteadyTime deadline);
   void commit_ended(const Under& under, rd_kafka_event_t* event);
-  void commit_failed(const Under& under, Error error);
+  void commit_failed(const Under& under, rd_kafka_resp_err_t code);
   [[nodiscard]] Duration until_next_commit() const;
   void leave(SteadyTime deadline);
   [[nodiscard]] PartitionKey key_of(const rd_kafka_topic_partition_t& partition) const;
@@ -106,13 +113,16 @@ class Member : private ClientEvents {
   std::jthread thread_;
 
   // The thread's own.
+  std::vector<Arrived> arrived_;  // polled, not on the shelf yet
   std::optional<Under> under_;
+  int failed_commits_ = 0;      // in a row
+  std::string said_of_commit_;  // why they fail, as the log has it
   SteadyTime next_commit_{};
   SteadyTime rejoin_at_ = SteadyTime::max();
   std::vector<PartitionKey> assigned_;
   std::array<bool, 2> paused_{};
-  bool leaves_ = false;                   // the channel was deleted
-  std::atomic<std::int64_t> stop_by_{0};  // steady clock, nanoseconds; 0 = goes on
+  bool left_ = false;                     // the channel was deleted
+  std::atomic<std::int64_t> stop_by_{0};  // steady clock, nanoseconds; 0 = goes on. Set with the state's mutex
 };
 
 }  // namespace lrpc::queue::kafka

@@ -6,10 +6,15 @@
 
 namespace lrpc::queue::kafka {
 
-RecordHeaders headers_of(const rd_kafka_message_t& message) {
-  RecordHeaders headers;
+namespace {
+
+/// They lie in the message.
+std::vector<RecordHeader> views_of(const rd_kafka_message_t& message) {
+  constexpr std::size_t kUsual = 8;
+  std::vector<RecordHeader> headers;
   rd_kafka_headers_t* raw = nullptr;
   if (rd_kafka_message_headers(&message, &raw) != RD_KAFKA_RESP_ERR_NO_ERROR) return headers;
+  headers.reserve(kUsual);
   const char* name = nullptr;
   const void* value = nullptr;
   std::size_t size = 0;
@@ -19,11 +24,20 @@ RecordHeaders headers_of(const rd_kafka_message_t& message) {
   return headers;
 }
 
+}  // namespace
+
+RecordHeaders headers_of(const rd_kafka_message_t& message) {
+  const std::vector<RecordHeader> views = views_of(message);
+  return {views.begin(), views.end()};
+}
+
 ReadRecord read_message(const rd_kafka_message_t& message) {
   Bytes value;
   if (const auto* const body = static_cast<const std::byte*>(message.payload)) value.assign(body, body + message.len);
-  const std::string place = std::to_string(message.partition) + "-" + std::to_string(message.offset);
-  return read_record(bytes_of(message.key, message.key_len), std::move(value), headers_of(message),
+  // Only who has no key may need it.
+  const std::string place =
+      message.key_len == 0 ? std::to_string(message.partition) + "-" + std::to_string(message.offset) : std::string();
+  return read_record(bytes_of(message.key, message.key_len), std::move(value), views_of(message),
                      rd_kafka_message_timestamp(&message, nullptr), place);
 }
 

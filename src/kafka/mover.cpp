@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::size_t kMostMoved = 500;  // written at once
 constexpr Duration kPauseAfterFailure{1000};
+constexpr Duration kBetweenTrims{1000};
+constexpr Duration kBetweenFailedTrims{60'000};
 
 }  // namespace
 
@@ -49,9 +51,16 @@ void Mover::run(const std::stop_token& stop) {
       work_ = false;
       places = std::exchange(places_, {});
     }
+    {
+      const std::lock_guard lock(state_.mutex);
+      if (state_.gone) return;  // nothing is to be moved any more, and there is nowhere to
+    }
     Result<void> ok = move_early(stop);
-    if (ok) ok = rewrite();
+    if (ok) ok = rewrite(stop);
     if (ok) ok = refill(places, stop);
+    if (stop.stop_requested()) return;
+    widen();
+    trim();
     if (ok) continue;
     parts_.cluster->logger(LogLevel::warning, parts_.text + ": " + ok.error().message + "; trying again");
     std::unique_lock lock(mutex_);
@@ -101,11 +110,10 @@ Result<void> Mover::move_early(const std::stop_token& stop) {
     }
     {
       const std::lock_guard lock(state_.mutex);
-      const std::int64_t now_ms = parts_.cluster->clock->now().wall_ms;
       for (std::size_t i = 0; i < moves.size(); ++i) {
         const bool written = drafts.size() == moves.size() && !produced[i].error;
         state_.shelf.end_move(moves[i].tag, written);
-        if (written) foresee(state_.shelf, drafts[i], produced[i], now_ms);
+        if (written) foresee(state_.shelf, *parts_.cluster, drafts[i], produced[i]);
       }
     }
     state_.changed.notify_all();
@@ -114,7 +122,7 @@ Result<void> Mover::move_early(const std::stop_token& stop) {
   return {};
 }
 
-Result<void> Mover::rewrite() {
+Result<void> Mover::rewrite(const std::stop_token& stop) {
   std::vector<RetryIndex::Waiting> taken;
   {
     const std::lock_guard lock(state_.mutex);
@@ -128,7 +136,7 @@ Result<void> Mover::rewrite() {
   Result<void> result;
   for (RetryIndex::Waiting& waiting : taken) {
     if (result && !waiting.record) {
-      auto record = read_one(waiting.place);
+      auto record = read_one(waiting.place, stop);
       if (!record) {
         result = std::unexpected(std::move(record.error()));
       } else if (!*record) {
@@ -139,9 +147,10 @@ Result<void> Mover::rewrite() {
       }
     }
     if (result) {
-      auto draft = retry_draft(
-          *waiting.record->message, waiting.record->message, waiting.place.key.number,
-          {.attempts = waiting.record->attempts, .channel = parts_.channel, .due_ms = waiting.record->due_ms});
+      auto draft = retry_draft(*waiting.record->message, waiting.record->message, waiting.place.key.number,
+                               {.attempts = waiting.record->attempts + waiting.deliveries,
+                                .channel = parts_.channel,
+                                .due_ms = waiting.record->due_ms});
       if (draft) {
         drafts.push_back(std::move(*draft));
         candidates.push_back(std::move(waiting));
@@ -156,9 +165,15 @@ Result<void> Mover::rewrite() {
     if (produced[i].error && result) result = std::unexpected(*produced[i].error);
     (produced[i].error ? left : written).push_back(std::move(candidates[i]));
   }
-  const std::lock_guard lock(state_.mutex);
-  state_.shelf.end_rewrite(std::move(written), true);
-  state_.shelf.end_rewrite(std::move(left), false);
+  {
+    const std::lock_guard lock(state_.mutex);
+    for (std::size_t i = 0; i < drafts.size(); ++i) {
+      if (!produced[i].error) state_.shelf.rewritten(drafts[i].partition, produced[i].offset);
+    }
+    state_.shelf.end_rewrite(std::move(written), true);
+    state_.shelf.end_rewrite(std::move(left), false);
+  }
+  state_.changed.notify_all();
   return result;
 }
 
@@ -166,7 +181,14 @@ Result<void> Mover::rewrite() {
 Result<void> Mover::refill(std::vector<Place>& places, const std::stop_token& stop) {
   std::ranges::sort(places, std::greater{});
   while (!places.empty() && !stop.stop_requested()) {
-    auto record = read_one(places.back());
+    {
+      const std::lock_guard lock(state_.mutex);
+      if (!state_.shelf.is_away(places.back())) {  // dropped, or others have it now
+        places.pop_back();
+        continue;
+      }
+    }
+    auto record = read_one(places.back(), stop);
     if (!record) return std::unexpected(std::move(record.error()));
     {
       const std::lock_guard lock(state_.mutex);
@@ -183,16 +205,18 @@ Result<void> Mover::refill(std::vector<Place>& places, const std::stop_token& st
 }
 
 // Empty: the record is not there any more.
-Result<std::optional<ReadRecord>> Mover::read_one(Place place) {
-  auto reader = parts_.cluster->reader();
+Result<std::optional<ReadRecord>> Mover::read_one(Place place, const std::stop_token& stop) {
+  auto reader = parts_.cluster->reader(ReadFor::upkeep);
   if (!reader) return std::unexpected(std::move(reader.error()));
   std::optional<ReadRecord> record;
   const std::string& topic = place.key.lane == Lane::topic ? parts_.topic : parts_.retry_topic;
-  auto ok = (*reader)->read(topic, place.key.number, place.offset, place.offset + 1, parts_.cluster->deadline(),
-                            [&](const rd_kafka_message_t& message) {
-                              record = read_message(message);
-                              return false;
-                            });
+  auto ok = (*reader)->read(
+      topic, place.key.number, place.offset, place.offset + 1, parts_.cluster->deadline(),
+      [&](const rd_kafka_message_t& message) {
+        record = read_message(message);
+        return false;
+      },
+      [&] { return stop.stop_requested(); });
   if (!ok) {
     // Retention took it, with all before it.
     const int code = ok.error().native_code;
@@ -200,6 +224,55 @@ Result<std::optional<ReadRecord>> Mover::read_one(Place place) {
     return std::unexpected(std::move(ok.error()));
   }
   return record;
+}
+
+// What the group has committed nobody reads again. That it stays harms nothing but the disk, so failures do not either.
+void Mover::trim() {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (!trims_ || now < next_trim_) return;
+  std::vector<Shelf::Finished> finished;
+  {
+    const std::lock_guard lock(state_.mutex);
+    finished = state_.shelf.finished();
+  }
+  if (finished.empty()) return;
+  std::vector<OffsetCommit> before;
+  for (const Shelf::Finished& one : finished) {
+    before.push_back({.partition = {.topic = parts_.retry_topic, .partition = one.partition}, .offset = one.offset});
+  }
+  if (const auto ok = parts_.cluster->admin->delete_records(before, parts_.cluster->deadline()); !ok) {
+    trims_ = ok.error().retryable;
+    next_trim_ = now + kBetweenFailedTrims;
+    parts_.cluster->logger(trims_ ? LogLevel::debug : LogLevel::warning,
+                           parts_.text + ": the retry topic keeps what is finished: " + ok.error().message);
+    return;
+  }
+  next_trim_ = now + kBetweenTrims;
+  const std::lock_guard lock(state_.mutex);
+  for (const Shelf::Finished& one : finished) state_.shelf.trimmed(one);
+}
+
+// The topic has got partitions: their retries get theirs, as soon as the group knows of them.
+void Mover::widen() {
+  {
+    const std::lock_guard lock(state_.mutex);
+    if (!std::exchange(state_.narrow, false)) return;
+  }
+  Admin& admin = *parts_.cluster->admin;
+  const SteadyTime until = parts_.cluster->deadline();
+  admin.forget(parts_.topic);
+  auto count = admin.partition_count(parts_.topic, until);
+  Result<bool> done =
+      count ? parts_.cluster->widen(parts_.retry_topic, *count, until) : std::unexpected(std::move(count.error()));
+  if (!done) {
+    parts_.cluster->logger(
+        LogLevel::warning,
+        parts_.text + ": the retries of new partitions share those of the others: " + done.error().message);
+    return;
+  }
+  if (!*done) return;  // as many as the topic has, if differently dealt out: retries are written to what there is
+  const std::lock_guard lock(state_.mutex);
+  state_.widened = true;
 }
 
 }  // namespace lrpc::queue::kafka

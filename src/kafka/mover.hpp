@@ -14,8 +14,9 @@
 namespace lrpc::queue::kafka {
 
 /// The work of a channel that waits for brokers and is nobody's call: copies early messages of the topic to the retry
-/// topic, writes old ones of the retry topic anew that hold up the watermark, and reads bodies again that were not
-/// kept. A thread, started when there is something to do for the first time.
+/// topic, writes old ones of the retry topic anew that hold up the watermark, reads bodies again that were not
+/// kept, and now and then empties the retry topic below what the group has committed, or gives it the partitions that
+/// its topic got. A thread, started when there is something to do for the first time.
 class Mover {
  public:
   struct Parts {
@@ -40,9 +41,11 @@ class Mover {
  private:
   void run(const std::stop_token& stop);
   Result<void> move_early(const std::stop_token& stop);
-  Result<void> rewrite();
+  Result<void> rewrite(const std::stop_token& stop);
   Result<void> refill(std::vector<Place>& places, const std::stop_token& stop);
-  Result<std::optional<ReadRecord>> read_one(Place place);
+  Result<std::optional<ReadRecord>> read_one(Place place, const std::stop_token& stop);
+  void trim();
+  void widen();
   [[nodiscard]] Result<Draft> retry_draft(const Envelope& message, EnvelopePtr body, std::int32_t partition,
                                           const Stamp& stamp) const;
 
@@ -53,6 +56,10 @@ class Mover {
   bool work_ = false;
   bool stopped_ = false;
   std::vector<Place> places_;
+  // The thread's own.
+  bool trims_ = true;  // the broker lets us
+  SteadyTime next_trim_{};
+
   std::jthread thread_;
 };
 

@@ -23,6 +23,7 @@ struct ProduceSlot {
   std::int64_t offset = -1;
   rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
   rd_kafka_msg_status_t status = RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
+  std::int32_t partition = 0;    ///< Set before it is sent.
   std::atomic<bool> done{true};  ///< No report is due (any more). Until then only the reporting thread writes.
 };
 

@@ -42,10 +42,21 @@ class Attendance {
   const SendWatch::Mark mark_;
 };
 
+/// Records that are there.
+class Made final : public RecordSource {
+ public:
+  explicit Made(std::span<const Record> records) : records_(records) {}
+  [[nodiscard]] std::size_t size() const override { return records_.size(); }
+  [[nodiscard]] const Record& at(std::size_t i) override { return records_[i]; }
+
+ private:
+  const std::span<const Record> records_;
+};
+
 /// One call of `produce`: rounds of sending what was certainly not stored, until all is told or time is up.
 class Sending {
  public:
-  Sending(std::span<const Record> records, SteadyTime deadline)
+  Sending(RecordSource& records, SteadyTime deadline)
       : records_(records), deadline_(deadline), call_(ProduceCall::make(records.size())), todo_(records.size()) {
     for (std::uint32_t i = 0; i < todo_.size(); ++i) todo_[i] = i;
   }
@@ -66,7 +77,7 @@ class Sending {
 
   /// Before another round: what failed now may go well in a moment, but not at once.
   void prepare(ProducerClient& client) {
-    for (const std::string_view topic : missing_) client.refresh(topic, deadline_ - slack_);
+    for (const std::string& topic : missing_) client.refresh(topic, deadline_ - slack_);
     asked_ = asked_ || !missing_.empty();
     missing_.clear();
     if (pause_) std::this_thread::sleep_until(std::min(deadline_, steady_clock::now() + kPause));
@@ -77,7 +88,7 @@ class Sending {
     const ProduceSlot& slot = call_->slots()[i];
     const bool done = slot.done.load(std::memory_order_acquire);
     if (done && slot.code == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
-    const std::string what = "publish to Kafka topic \"" + std::string(records_[i].topic) + '"';
+    const std::string what = "publish to Kafka topic \"" + std::string(records_.at(i).topic) + '"';
     if (!done) {
       Error error = error_of(RD_KAFKA_RESP_ERR__TIMED_OUT, what, "no broker said in time whether it was stored");
       error.code = ErrorCode::outcome_unknown;
@@ -100,6 +111,7 @@ class Sending {
     return error;
   }
 
+  [[nodiscard]] std::int32_t partition_of_record(std::size_t i) const noexcept { return call_->slots()[i].partition; }
   /// Of one without an error.
   [[nodiscard]] std::int64_t offset_of_record(std::size_t i) const noexcept { return call_->slots()[i].offset; }
 
@@ -114,10 +126,12 @@ class Sending {
     call_->hold();
     for (const std::uint32_t i : indices) {
       ProduceSlot& slot = call_->slots()[i];
-      rd_kafka_resp_err_t code = client.send(records_[i], slot);
+      const Record& record = records_.at(i);
+      slot.partition = record.partition;
+      rd_kafka_resp_err_t code = client.send(record, slot);
       while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && steady_clock::now() < deadline_ - slack_) {
         std::this_thread::sleep_until(std::min(deadline_ - slack_, steady_clock::now() + kRoomPause));
-        code = client.send(records_[i], slot);
+        code = client.send(record, slot);
       }
       if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         slot.code = client.is_dead() ? RD_KAFKA_RESP_ERR__FATAL : code;
@@ -139,7 +153,7 @@ class Sending {
     if (slot.code == RD_KAFKA_RESP_ERR_NO_ERROR || slot.status != RD_KAFKA_MSG_STATUS_NOT_PERSISTED) return;
     if (slot.code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
       // The broker looks at the size of the batch in which librdkafka sent it.
-      if (alone_ >= kTriesAlone || records_[i].value.size() > kBatchSize) return;
+      if (alone_ >= kTriesAlone || records_.at(i).value.size() > kBatchSize) return;
       too_large_ = true;
       todo_.push_back(i);
       return;
@@ -147,7 +161,8 @@ class Sending {
     if (is_missing_topic(slot.code)) {
       // What librdkafka remembers of a topic may be older than the topic: once more, after asking.
       if (asked_) return;
-      if (std::ranges::find(missing_, records_[i].topic) == missing_.end()) missing_.push_back(records_[i].topic);
+      const std::string_view topic = records_.at(i).topic;
+      if (std::ranges::find(missing_, topic) == missing_.end()) missing_.emplace_back(topic);
       todo_.push_back(i);
       return;
     }
@@ -158,7 +173,7 @@ class Sending {
     todo_.push_back(i);
   }
 
-  const std::span<const Record> records_;
+  RecordSource& records_;
   const SteadyTime deadline_;
   const SteadyTime began_ = steady_clock::now();
   const SteadyTime::duration slack_ =
@@ -167,7 +182,7 @@ class Sending {
   ProduceCall::Ptr call_;
   std::vector<std::uint32_t> todo_;
   int alone_ = 0;
-  std::vector<std::string_view> missing_;  // topics to ask for
+  std::vector<std::string> missing_;  // topics to ask for
   bool asked_ = false;
   bool too_large_ = false;
   bool pause_ = false;
@@ -200,7 +215,12 @@ Result<std::shared_ptr<ProducerClient>> Producer::replace(const std::shared_ptr<
 }
 
 std::size_t Producer::produce(std::span<const Record> records, SteadyTime deadline, std::span<Produced> out) {
-  if (records.empty()) return 0;
+  Made source(records);
+  return produce(source, deadline, out);
+}
+
+std::size_t Producer::produce(RecordSource& records, SteadyTime deadline, std::span<Produced> out) {
+  if (records.size() == 0) return 0;
   Sending sending(records, deadline);
   std::shared_ptr<ProducerClient> client = this->client();
   while (!sending.over()) {
@@ -216,7 +236,7 @@ std::size_t Producer::produce(std::span<const Record> records, SteadyTime deadli
   }
   std::size_t failed = 0;
   for (std::size_t i = 0; i < records.size(); ++i) {
-    out[i] = {.error = sending.error_of_record(i, *client), .partition = records[i].partition};
+    out[i] = {.error = sending.error_of_record(i, *client), .partition = sending.partition_of_record(i)};
     // The report of one that failed may arrive at this moment.
     if (!out[i].error) out[i].offset = sending.offset_of_record(i);
     failed += out[i].error ? 1 : 0;

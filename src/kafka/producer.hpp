@@ -26,6 +26,18 @@ struct Produced {
   std::int32_t partition = 0;
 };
 
+/// Records to produce, each made when it is sent, so that the first is on its way while the last is being made.
+class RecordSource {
+ public:
+  RecordSource() = default;
+  RecordSource(const RecordSource&) = delete;
+  RecordSource& operator=(const RecordSource&) = delete;
+  virtual ~RecordSource() = default;
+  [[nodiscard]] virtual std::size_t size() const = 0;
+  /// Record i, the same one whenever it is asked for; valid until the next call.
+  [[nodiscard]] virtual const Record& at(std::size_t i) = 0;
+};
+
 /// Publishes records and waits until the brokers have them. One per back end, for any number of threads at once. It
 /// outlives fatal errors of librdkafka's producer by making a new one.
 class Producer {
@@ -41,6 +53,7 @@ class Producer {
 
   /// Sends all records and waits for the report of each, until `deadline`. Records of a partition keep their order.
   /// `out` has the size of `records`. Returns how many have an error.
+  std::size_t produce(RecordSource& records, SteadyTime deadline, std::span<Produced> out);
   std::size_t produce(std::span<const Record> records, SteadyTime deadline, std::span<Produced> out);
 
   /// The client of the moment, for tests.

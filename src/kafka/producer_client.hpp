@@ -18,12 +18,10 @@
 #include "kafka/events.hpp"
 #include "kafka/handle.hpp"
 #include "kafka/produce_call.hpp"
+#include "kafka/record.hpp"
 #include "kafka/send_watch.hpp"
 
 namespace lrpc::queue::kafka {
-
-/// A header of a record: name and value.
-using RecordHeader = std::pair<std::string_view, std::string_view>;
 
 /// What to produce. All of it need only live during the call.
 struct Record {

@@ -6,6 +6,14 @@
 
 namespace lrpc::queue::kafka {
 
+std::int64_t count_outside(OffsetRange range, std::span<const OffsetRange> runs) {
+  std::int64_t count = std::max<std::int64_t>(range.end - range.first, 0);
+  for (const OffsetRange& run : runs) {
+    count -= std::max<std::int64_t>(std::min(run.end, range.end) - std::max(run.first, range.first), 0);
+  }
+  return count;
+}
+
 Progress::Progress(std::int64_t start, std::span<const OffsetRange> settled)
     : watermark_(start), end_(start), base_(start) {
   for (const OffsetRange& range : settled) mark({std::max(range.first, start), range.end});
@@ -13,22 +21,42 @@ Progress::Progress(std::int64_t start, std::span<const OffsetRange> settled)
 }
 
 bool Progress::reach(std::int64_t offset) {
-  if (offset > end_) mark({end_, offset});
-  end_ = std::max(end_, offset + 1);
+  if (offset < end_) return false;
+  pass(offset);
+  end_ = offset + 1;
+  const bool foreseen = foreseen_.erase(offset) > 0;
   advance();
-  return !settled(offset);
+  return !foreseen && !settled(offset);
 }
 
-void Progress::skip_to(std::int64_t offset) {
-  if (offset <= end_) return;
-  mark({end_, offset});
+bool Progress::foresee(std::int64_t offset) {
+  return offset >= end_ && !settled(offset) && foreseen_.insert(offset).second;
+}
+
+std::int64_t Progress::skip_to(std::int64_t offset) {
+  if (offset <= end_) return 0;
+  const std::int64_t count = pass(offset);
   end_ = offset;
   advance();
+  return count;
+}
+
+// Settles what lies from the reader's place to `end` and was not foreseen.
+std::int64_t Progress::pass(std::int64_t end) {
+  std::int64_t count = 0;
+  std::int64_t from = end_;
+  while (!foreseen_.empty() && *foreseen_.begin() < end) {
+    const std::int64_t here = *foreseen_.begin();
+    foreseen_.erase(foreseen_.begin());
+    count += mark({from, here});
+    from = here + 1;
+  }
+  return count + mark({from, end});
 }
 
 bool Progress::settle(std::int64_t offset) {
   if (settled(offset)) return false;
-  mark(offset);
+  mark({offset, offset + 1});
   advance();
   return true;
 }
@@ -39,24 +67,33 @@ bool Progress::settled(std::int64_t offset) const {
   return at / kBits < words_.size() && (words_[at / kBits] >> (at % kBits) & 1) != 0;
 }
 
-void Progress::mark(std::int64_t offset) {
-  const auto at = static_cast<std::size_t>(offset - base_);
-  if (at / kBits >= words_.size()) words_.resize(at / kBits + 1);
-  Word& word = words_[at / kBits];
-  const Word bit = Word{1} << (at % kBits);
-  if ((word & bit) == 0) ++ahead_;
-  word |= bit;
-}
-
-void Progress::mark(OffsetRange range) {
-  if (range.first >= range.end) return;
+// Returns how many of them were not settled.
+std::int64_t Progress::mark(OffsetRange range) {
+  if (range.first >= range.end) return 0;
   if (range.first == watermark_ && ahead_ == 0) {
     // Nothing is in between: retention may have taken any number.
     watermark_ = base_ = range.end;
     words_.clear();
-    return;
+    return range.end - range.first;
   }
-  for (std::int64_t offset = range.first; offset < range.end; ++offset) mark(offset);
+  const auto first = static_cast<std::size_t>(range.first - base_);
+  const auto last = static_cast<std::size_t>(range.end - base_ - 1);
+  if (last / kBits >= words_.size()) words_.resize(last / kBits + 1);
+  std::int64_t count = 0;
+  for (std::size_t at = first / kBits; at <= last / kBits; ++at) {
+    Word bits = ~Word{0};
+    if (at == first / kBits) bits &= ~Word{0} << (first % kBits);
+    if (at == last / kBits) bits &= ~Word{0} >> (kBits - 1 - last % kBits);
+    count += std::popcount(bits & ~words_[at]);
+    words_[at] |= bits;
+  }
+  ahead_ += count;
+  return count;
+}
+
+std::int64_t Progress::open(OffsetRange range) const {
+  range.first = std::max(range.first, watermark_);
+  return count_outside(range, runs_ahead(static_cast<std::size_t>(ahead_)));
 }
 
 // Moves the watermark over what is settled, and lets go of the words behind it.
@@ -72,7 +109,9 @@ void Progress::advance() {
     base_ += kBits;
   }
   if (words_.empty()) base_ = watermark_;
-  end_ = std::max(end_, watermark_);
+  if (watermark_ <= end_) return;
+  end_ = watermark_;
+  foreseen_.erase(foreseen_.begin(), foreseen_.lower_bound(end_));
 }
 
 std::vector<OffsetRange> Progress::runs_ahead(std::size_t most) const {

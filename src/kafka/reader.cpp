@@ -10,9 +10,13 @@
 namespace lrpc::queue::kafka {
 namespace {
 
-int left_until(SteadyTime deadline) {
+/// Between two looks at whether somebody still wants the records.
+constexpr Duration kReaderLook{100};
+
+/// How long to wait before the next look.
+Duration next_look(SteadyTime deadline) {
   const auto left = std::chrono::ceil<Duration>(deadline - std::chrono::steady_clock::now());
-  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
+  return std::clamp(left, Duration(0), kReaderLook);
 }
 
 }  // namespace
@@ -33,10 +37,17 @@ Result<std::unique_ptr<Reader>> Reader::make(const KafkaConfig& config, Logger l
 }
 
 Result<void> Reader::read(const std::string& topic, std::int32_t partition, std::int64_t from, std::int64_t end,
-                          SteadyTime deadline, const std::function<bool(const rd_kafka_message_t&)>& each) {
+                          SteadyTime deadline, const std::function<bool(const rd_kafka_message_t&)>& each,
+                          const std::function<bool()>& over) {
   if (from >= end) return {};
   const std::string what = "reading " + topic;
-  const std::lock_guard lock(mutex_);
+  const auto late = [&] { return std::chrono::steady_clock::now() >= deadline; };
+  const auto cancelled = [&] { return fail(ErrorCode::cancelled, what + ": closed meanwhile"); };
+  std::unique_lock lock(mutex_, std::defer_lock);
+  while (!lock.try_lock_for(next_look(deadline))) {
+    if (over()) return cancelled();
+    if (late()) return failed(RD_KAFKA_RESP_ERR__TIMED_OUT, what);
+  }
   PartitionsPtr list(rd_kafka_topic_partition_list_new(1));
   rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = from;
   if (const auto code = rd_kafka_assign(client_.get(), list.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -44,8 +55,13 @@ Result<void> Reader::read(const std::string& topic, std::int32_t partition, std:
   }
   Result<void> result;
   for (std::int64_t next = from; next < end;) {
-    const MessagePtr message(rd_kafka_consumer_poll(client_.get(), left_until(deadline)));
+    if (over()) {
+      result = cancelled();
+      break;
+    }
+    const MessagePtr message(rd_kafka_consumer_poll(client_.get(), static_cast<int>(next_look(deadline).count())));
     if (!message) {
+      if (!late()) continue;
       result = failed(RD_KAFKA_RESP_ERR__TIMED_OUT, what);
       break;
     }

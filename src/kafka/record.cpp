@@ -39,21 +39,34 @@ std::optional<std::int64_t> parse_number(std::string_view text) {
   return value;
 }
 
-RecordHeaders headers_of(const Envelope& message, const Stamp& stamp) {
-  RecordHeaders headers;
-  headers.reserve(kManualHeaders.size() + 2 + message.headers().size());
-  headers.emplace_back(kId, message.id());
-  headers.emplace_back(kTimestamp, std::to_string(message.timestamp()));
-  headers.emplace_back(kExpiresAt, std::to_string(message.expires_at()));
-  headers.emplace_back(kAttempts, std::to_string(stamp.attempts));
-  headers.emplace_back(kChannel, stamp.channel);
-  if (stamp.due_ms) headers.emplace_back(kDue, std::to_string(*stamp.due_ms));
+void HeaderList::add_number(std::string_view name, std::int64_t value) {
+  auto& digits = digits_.at(numbers_++);
+  const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), value);
+  list_.emplace_back(name, std::string_view(digits.data(), end));
+}
+
+std::span<const RecordHeader> HeaderList::set(const Envelope& message, std::string_view id, const Stamp& stamp) {
+  list_.clear();
+  numbers_ = 0;
+  list_.emplace_back(kId, id);
+  add_number(kTimestamp, message.timestamp());
+  add_number(kExpiresAt, message.expires_at());
+  add_number(kAttempts, stamp.attempts);
+  list_.emplace_back(kChannel, stamp.channel);
+  if (stamp.due_ms) add_number(kDue, *stamp.due_ms);
   if (stamp.other_time || message.enqueued_at_ms() / 1000 != message.timestamp() ||
       record_time(message.enqueued_at_ms()) == 0) {
-    headers.emplace_back(kEnqueued, std::to_string(message.enqueued_at_ms()));
+    add_number(kEnqueued, message.enqueued_at_ms());
   }
-  for (const auto& [name, value] : message.headers()) headers.emplace_back(name, value);
-  return headers;
+  for (const auto& [name, value] : message.headers()) list_.emplace_back(name, value);
+  return list_;
+}
+
+RecordHeaders headers_of(const Envelope& message, const Stamp& stamp) {
+  HeaderList list;
+  const std::string id = message.id();
+  const auto headers = list.set(message, id, stamp);
+  return {headers.begin(), headers.end()};
 }
 
 std::string key_of(const Envelope& message) { return message.key().empty() ? message.id() : message.key(); }
@@ -68,8 +81,8 @@ Result<void> check_headers(const Envelope& message) {
   return {};
 }
 
-ReadRecord read_record(std::string_view key, Bytes value, const RecordHeaders& headers, std::int64_t timestamp_ms,
-                       std::string_view place) {
+ReadRecord read_record(std::string_view key, Bytes value, std::span<const RecordHeader> headers,
+                       std::int64_t timestamp_ms, std::string_view place) {
   ReadRecord record{.message = Envelope::make_encoded(std::move(value))};
   Envelope& message = *record.message;
   std::string_view id = key.empty() ? place : key;
@@ -99,7 +112,7 @@ ReadRecord read_record(std::string_view key, Bytes value, const RecordHeaders& h
     } else if (name == kEnqueued) {
       take(name, text, enqueued_ms);
     } else if (!is_reserved(name)) {
-      message.set_header(name, text);
+      message.set_header(std::string(name), std::string(text));
     }
   }
   message.set_id(id);

@@ -1,8 +1,10 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +20,8 @@
 namespace lrpc::queue::kafka {
 
 using RecordHeaders = std::vector<std::pair<std::string, std::string>>;
+/// A header, name and value, that lies elsewhere.
+using RecordHeader = std::pair<std::string_view, std::string_view>;
 
 /// The headers of a message.
 struct Stamp {
@@ -30,6 +34,22 @@ struct Stamp {
 /// machine's own time: then they get that.
 [[nodiscard]] std::int64_t record_time(std::int64_t wall_ms);
 [[nodiscard]] RecordHeaders headers_of(const Envelope& message, const Stamp& stamp);
+
+/// The same without copies.
+class HeaderList {
+ public:
+  /// What is given must live as long as the result, which the next call replaces.
+  std::span<const RecordHeader> set(const Envelope& message, std::string_view id, const Stamp& stamp);
+
+ private:
+  void add_number(std::string_view name, std::int64_t value);
+
+  static constexpr std::size_t kNumbers = 5;
+  std::vector<RecordHeader> list_;
+  std::array<std::array<char, 20>, kNumbers> digits_{};  // of the list's numbers
+  std::size_t numbers_ = 0;
+};
+
 /// The record's key: the message's own, else its id.
 [[nodiscard]] std::string key_of(const Envelope& message);
 /// `invalid_argument` for a header that bears a reserved name.
@@ -46,7 +66,7 @@ struct ReadRecord {
 /// Reads a record, of whatever program: missing headers are replaced (the id by the key, the times by the record's
 /// own), those that are no numbers make it malformed. `timestamp_ms` is the record's; `place` its id where it has
 /// neither header nor key. Never throws but std::bad_alloc.
-[[nodiscard]] ReadRecord read_record(std::string_view key, Bytes value, const RecordHeaders& headers,
+[[nodiscard]] ReadRecord read_record(std::string_view key, Bytes value, std::span<const RecordHeader> headers,
                                      std::int64_t timestamp_ms, std::string_view place);
 
 /// A number from 0 on, in decimal; nothing else.

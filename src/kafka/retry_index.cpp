@@ -51,6 +51,18 @@ std::vector<Place> RetryIndex::oldest(PartitionKey key, std::size_t most) const 
   return places;
 }
 
+std::vector<Place> RetryIndex::last_due(PartitionKey key, std::size_t most) const {
+  std::vector<std::pair<std::int64_t, Place>> all;
+  for (const Waiting& waiting : heap_) {
+    if (waiting.place.key == key) all.emplace_back(waiting.due_ms, waiting.place);
+  }
+  const auto middle = all.begin() + static_cast<std::ptrdiff_t>(std::min(most, all.size()));
+  std::ranges::partial_sort(all, middle, std::greater{});
+  std::vector<Place> places;
+  std::ranges::transform(all.begin(), middle, std::back_inserter(places), [](const auto& one) { return one.second; });
+  return places;
+}
+
 std::vector<RetryIndex::Waiting> RetryIndex::extract(const std::function<bool(const Waiting&)>& wanted) {
   const auto rest = std::ranges::partition(heap_, [&](const Waiting& waiting) { return !wanted(waiting); });
   std::vector<Waiting> taken(std::make_move_iterator(rest.begin()), std::make_move_iterator(rest.end()));

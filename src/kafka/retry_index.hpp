@@ -42,6 +42,7 @@ class RetryIndex {
     std::int64_t due_ms = 0;
     Place place{};
     std::unique_ptr<ReadRecord> record{};  ///< Empty: to be read again.
+    std::int64_t deliveries = 0;           ///< Of this record, to others before us; of one to be written anew.
   };
 
   explicit RetryIndex(std::size_t most_entries = kMostEntries, std::size_t most_bytes = kMostBytes)
@@ -53,9 +54,12 @@ class RetryIndex {
   [[nodiscard]] std::optional<Waiting> pop(std::int64_t now_ms);
   [[nodiscard]] std::int64_t next_due_ms() const { return heap_.empty() ? kNever : heap_.front().due_ms; }
   [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
+  [[nodiscard]] std::size_t most_entries() const noexcept { return most_entries_; }
   [[nodiscard]] bool full() const noexcept { return heap_.size() >= most_entries_; }
   /// The lowest places of a partition, at most `most`, ascending.
   [[nodiscard]] std::vector<Place> oldest(PartitionKey key, std::size_t most) const;
+  /// Those of a partition that are due last, at most `most`.
+  [[nodiscard]] std::vector<Place> last_due(PartitionKey key, std::size_t most) const;
   /// Takes out those for which `wanted` is true.
   std::vector<Waiting> extract(const std::function<bool(const Waiting&)>& wanted);
 

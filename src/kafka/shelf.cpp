@@ -12,16 +12,13 @@ void Shelf::ingest(Place place, ReadRecord record, std::int64_t now_ms) {
   const auto it = partitions_.find(place.key);
   if (it == partitions_.end()) return;
   it->second.dirty = true;  // also a gap moves the watermark
-  const bool foreseen = it->second.foreseen.erase(place.offset) > 0;
-  if (!it->second.progress.reach(place.offset) || foreseen) return;
-  take_in(place, std::move(record), now_ms);
+  if (it->second.progress.reach(place.offset)) take_in(place, std::move(record), now_ms);
 }
 
 void Shelf::foresee(Place place, ReadRecord record, std::int64_t now_ms) {
   const auto it = partitions_.find(place.key);
-  if (it == partitions_.end() || it->second.suspended || place.offset < it->second.progress.end()) return;
-  if (!it->second.foreseen.insert(place.offset).second) return;
-  take_in(place, std::move(record), now_ms);
+  if (it == partitions_.end() || it->second.suspended) return;
+  if (it->second.progress.foresee(place.offset)) take_in(place, std::move(record), now_ms);
 }
 
 void Shelf::take_in(Place place, ReadRecord record, std::int64_t now_ms) {
@@ -40,6 +37,7 @@ std::vector<Place> Shelf::mature(std::int64_t now_ms) {
     if (waiting->record) {
       make_ready(add(waiting->place, std::move(*waiting->record), State::ready), false);
     } else {
+      partitions_.at(waiting->place.key).away.insert(waiting->place.offset);
       to_read.push_back(waiting->place);
     }
   }
@@ -47,12 +45,23 @@ std::vector<Place> Shelf::mature(std::int64_t now_ms) {
 }
 
 void Shelf::refill(Place place, ReadRecord record) {
-  const auto it = partitions_.find(place.key);
-  if (it == partitions_.end() || it->second.progress.settled(place.offset)) return;
-  make_ready(add(place, std::move(record), State::ready), false);
+  if (came_back(place)) make_ready(add(place, std::move(record), State::ready), false);
 }
 
-void Shelf::gone(Place place) { settle_place(place); }
+void Shelf::gone(Place place) {
+  if (came_back(place)) settle_place(place);
+}
+
+bool Shelf::is_away(Place place) const {
+  const auto it = partitions_.find(place.key);
+  return it != partitions_.end() && it->second.away.contains(place.offset);
+}
+
+// Whether the mover has it in hand for us still; no more after this.
+bool Shelf::came_back(Place place) {
+  const auto it = partitions_.find(place.key);
+  return it != partitions_.end() && it->second.away.erase(place.offset) > 0;
+}
 
 std::vector<Shelf::Moving> Shelf::begin_early(std::size_t most) {
   std::vector<Moving> moves;
@@ -74,8 +83,10 @@ std::vector<Shelf::Moving> Shelf::begin_early(std::size_t most) {
 }
 
 bool Shelf::has_moves() const {
-  return !early_.empty() || (waiting_.full() && unread_) || std::ranges::any_of(partitions_, [](const auto& entry) {
-    return entry.second.full && entry.first.lane == Lane::retry && !entry.second.suspended;
+  return !early_.empty() || std::ranges::any_of(partitions_, [this](const auto& entry) {
+    const auto& [key, partition] = entry;
+    return key.lane == Lane::retry && !partition.suspended &&
+           (partition.full || overflows(partition) || partition.stored - partition.trimmed >= kEnoughFinished);
   });
 }
 
@@ -83,33 +94,73 @@ std::vector<RetryIndex::Waiting> Shelf::begin_rewrite(std::size_t most) {
   std::vector<Place> places;
   for (auto& [key, partition] : partitions_) {
     if (key.lane != Lane::retry || partition.suspended) continue;
-    if (!partition.full && !(waiting_.full() && unread_)) continue;
+    const bool overflow = overflows(partition);
+    if (!partition.full && !overflow) continue;
     partition.full = false;  // the next commit will tell
-    const std::vector<Place> oldest = waiting_.oldest(key, most);
-    places.insert(places.end(), oldest.begin(), oldest.end());
+    partition.copying = partition.copying || overflow;
+    const std::vector<Place> some = overflow ? waiting_.last_due(key, most) : waiting_.oldest(key, most);
+    places.insert(places.end(), some.begin(), some.end());
   }
   if (places.empty()) return {};
   std::ranges::sort(places);
-  return waiting_.extract([&](const RetryIndex::Waiting& w) { return std::ranges::binary_search(places, w.place); });
+  auto taken =
+      waiting_.extract([&](const RetryIndex::Waiting& w) { return std::ranges::binary_search(places, w.place); });
+  for (RetryIndex::Waiting& waiting : taken) {
+    Partition& partition = partitions_.at(waiting.place.key);
+    partition.away.insert(waiting.place.offset);
+    const auto carried = partition.carried.find(waiting.place.offset);
+    waiting.deliveries = carried == partition.carried.end() ? 0 : carried->second;
+  }
+  ++moves_;
+  moving_ += taken.size();
+  return taken;
 }
 
-void Shelf::end_rewrite(std::vector<RetryIndex::Waiting> taken, bool written) {
-  for (RetryIndex::Waiting& waiting : taken) {
-    if (written) {
-      settle_place(waiting.place);
-    } else {
-      wait(std::move(waiting));
-    }
+// Whether the index is full, and what is not read yet was there before we wrote the first anew: a copy that is met
+// again must not be a reason for the next.
+bool Shelf::overflows(const Partition& partition) const {
+  return waiting_.full() && unread_ && (!partition.first_copy || partition.progress.end() < *partition.first_copy);
+}
+
+void Shelf::rewritten(std::int32_t number, std::int64_t offset) {
+  const auto it = partitions_.find({.lane = Lane::retry, .number = number});
+  if (it == partitions_.end() || !it->second.copying || it->second.first_copy) return;
+  // Without acknowledgement the offset is not known: what is read so far bounds it.
+  it->second.first_copy = offset >= 0 ? offset : it->second.progress.end();
+}
+
+bool Shelf::index_is_full() const {
+  if (waiting_.full()) return true;
+  const auto round_is_over = [](const auto& entry) {
+    const Partition& partition = entry.second;
+    return !partition.suspended && partition.first_copy && partition.progress.end() >= *partition.first_copy;
+  };
+  return waiting_.size() > waiting_.most_entries() / 2 && std::ranges::any_of(partitions_, round_is_over);
+}
+
+void Shelf::set_unread(bool unread) {
+  unread_ = unread;
+  if (waiting_.size() > waiting_.most_entries() / 2) return;
+  for (auto& [key, partition] : partitions_) {
+    partition.first_copy.reset();
+    partition.copying = false;
   }
 }
 
-void Shelf::wait(RetryIndex::Waiting waiting) {
-  const auto it = partitions_.find(waiting.place.key);
-  if (it == partitions_.end()) return;
-  if (it->second.suspended) {
-    it->second.parked_waiting.push_back(std::move(waiting));
-  } else {
-    waiting_.add(std::move(waiting));
+void Shelf::end_rewrite(std::vector<RetryIndex::Waiting> taken, bool written) {
+  ++moves_;
+  moving_ -= taken.size();
+  for (RetryIndex::Waiting& waiting : taken) {
+    if (!came_back(waiting.place)) continue;
+    Partition& partition = partitions_.at(waiting.place.key);
+    if (written) {
+      partition.carried.erase(waiting.place.offset);
+      settle_place(waiting.place);
+    } else if (partition.suspended) {
+      partition.parked_waiting.push_back(std::move(waiting));
+    } else {
+      waiting_.add(std::move(waiting));
+    }
   }
 }
 
@@ -153,7 +204,10 @@ bool Shelf::needs_commit(std::int64_t most) const {
 }
 
 void Shelf::take_back(std::span<const Delivery> deliveries) {
-  for (auto it = deliveries.rbegin(); it != deliveries.rend(); ++it) give_back(it->tag, false);
+  for (auto it = deliveries.rbegin(); it != deliveries.rend(); ++it) {
+    if (Slot* const slot = in_flight(it->tag)) slot->lease_expired = it->lease_expired;
+    give_back(it->tag, false);
+  }
 }
 
 void Shelf::expire(std::int64_t tick) {
@@ -161,21 +215,18 @@ void Shelf::expire(std::int64_t tick) {
   while (!leases_.empty() && leases_.top().until <= tick) {
     const Lease lease = leases_.top();
     leases_.pop();
-    const Slot& slot = slots_[lease.slot];
-    // One that was touched or settled meanwhile has another entry, or none.
-    if (slot.generation == lease.generation && slot.state == State::out && slot.until == lease.until) {
-      expired.push_back(lease.slot);
-    }
+    Slot& slot = slots_[lease.slot];
+    // One that was touched or settled meanwhile has another entry, or none; one that was touched to and fro has two.
+    if (slot.generation != lease.generation || slot.state != State::out || slot.until != lease.until) continue;
+    leave_out(slot);
+    leave_by_id(lease.slot);
+    slot.state = State::ready;
+    slot.lease_expired = true;
+    expired.push_back(lease.slot);
   }
   // In front in the order in which they were read.
   std::ranges::sort(expired, std::greater{}, [this](Index index) { return slots_[index].place; });
-  for (const Index index : expired) {
-    Slot& slot = slots_[index];
-    leave_out(slot);
-    leave_by_id(index);
-    slot.lease_expired = true;
-    make_ready(index, true);
-  }
+  for (const Index index : expired) make_ready(index, true);
 }
 
 std::int64_t Shelf::next_expiry() {
@@ -211,7 +262,7 @@ bool Shelf::settle(const DeliveryTag& tag) {
 bool Shelf::touch(const DeliveryTag& tag, std::int64_t until) {
   Slot* slot = in_flight(tag);
   if (slot == nullptr) return false;
-  if (slot->until == kForever) return true;
+  if (slot->until == kForever || slot->until == until) return true;
   slot->until = until;
   leases_.push({.until = until, .slot = index_of(tag), .generation = tag.generation});
   return true;
@@ -270,9 +321,12 @@ void Shelf::end_move(const DeliveryTag& tag, bool moved) {
   ++moves_;
   --moving_;
   if (slot.state == State::early) {
+    Partition& partition = partitions_.at(slot.place.key);
     if (moved) {
       settle_place(slot.place);
       free_slot(index);
+    } else if (partition.suspended) {
+      partition.parked.push_back(index);
     } else {
       early_.push_front(index);
     }
@@ -305,6 +359,13 @@ std::int64_t Shelf::drop_all() {
   for (const RetryIndex::Waiting& waiting : waiting_.extract([](const auto&) { return true; })) {
     settle_place(waiting.place);
     ++dropped;
+  }
+  for (auto& [key, partition] : partitions_) {
+    if (partition.suspended) continue;
+    for (const std::int64_t offset : std::exchange(partition.away, {})) {
+      settle_place({.key = key, .offset = offset});
+      ++dropped;
+    }
   }
   return dropped;
 }

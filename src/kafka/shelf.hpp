@@ -16,6 +16,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include <lrpc/queue/backend.hpp>
@@ -37,7 +38,8 @@ namespace lrpc::queue::kafka {
 class Shelf {
  public:
   /// `owner`: what our commits are known by.
-  explicit Shelf(std::uint64_t owner) : owner_(owner) {}
+  explicit Shelf(std::uint64_t owner, RetryIndex waiting = RetryIndex())
+      : owner_(owner), waiting_(std::move(waiting)) {}
 
   // Partitions.
 
@@ -46,8 +48,22 @@ class Shelf {
     std::int64_t offset = 0;
     std::optional<CommitNote> note{};  ///< Empty: none of ours.
   };
-  /// The partition is ours. Returns where to read on. `log_end` bounds what a note may claim.
-  std::int64_t assign(PartitionKey key, const Committed& committed, std::int64_t log_end);
+  /// The offsets that a partition holds: from `low` to before `high`.
+  struct Log {
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+  };
+  /// Where to read on.
+  struct Start {
+    std::int64_t offset = 0;
+    std::int64_t lost = 0;  ///< So many that nobody had settled are not in the log any more: retention took them (D1).
+    bool anew = false;      ///< The log ends before: it was cut off or made anew. What was here of it is forgotten.
+  };
+  /// The partition is ours. Without a commit it is read from its start. What a note claims beyond the log's end is
+  /// none.
+  Start assign(PartitionKey key, const std::optional<Committed>& committed, Log log);
+  /// What was to be read next of a partition of ours is not in the log.
+  Start relocate(PartitionKey key, Log log);
   void suspend(PartitionKey key);
   /// Forgets what is suspended: others have it now.
   void forget_suspended();
@@ -57,12 +73,15 @@ class Shelf {
     PartitionKey key{};
     std::int64_t offset = 0;
     NoteText note{};
-    std::int64_t handed_out = 0;  ///< Hand-overs since the assignment that it tells of.
+    std::uint64_t assignment = 0;  ///< Which one it belongs to.
+    std::int64_t handed_out = 0;   ///< Hand-overs since then that it tells of.
   };
   /// Of the partitions that changed since the last time; of all that are ours with `all`.
   [[nodiscard]] std::vector<Commit> to_commit(bool all);
-  /// The broker has it, or could not be told.
+  /// The broker has it, or could not be told. What an earlier assignment told does not count for the present one.
   void committed(const Commit& commit, bool stored);
+  /// The broker takes no note of that length: the next ones are shorter. False: none shorter makes sense.
+  bool shorten_notes();
 
   // Reading.
 
@@ -73,9 +92,10 @@ class Shelf {
   /// Nothing happens where it was read already, or where the partition is not ours.
   void foresee(Place place, ReadRecord record, std::int64_t now_ms);
   /// The waiting ones whose time has come are ready. Those whose record was let go are returned: they are to be read
-  /// again and given to `refill`.
+  /// again and given to `refill` or `gone`, which find nothing when the place was settled or forgotten meanwhile.
   [[nodiscard]] std::vector<Place> mature(std::int64_t now_ms);
   void refill(Place place, ReadRecord record);
+  [[nodiscard]] bool is_away(Place place) const;
   /// A place that was to be read again is gone (retention): settled.
   void gone(Place place);
   /// When the next waiting one is due, on the wall clock; kNever when none waits.
@@ -93,10 +113,14 @@ class Shelf {
   [[nodiscard]] std::vector<Moving> begin_early(std::size_t most);
   /// Whether something waits that is to be moved: early ones, or old ones of the retry topic that are in the way.
   [[nodiscard]] bool has_moves() const;
-  /// Up to `most` of the oldest waiting ones of a partition whose note found no room, or of any when the index is full
-  /// and there is more to read: written anew at the tail they pin nothing (contract section 7). Those without a record
-  /// are to be read again.
+  /// Up to `most` of the oldest waiting ones of a partition whose note found no room, or of those due last when the
+  /// index is full and there is more to read: written anew at the tail they pin nothing (contract section 7). Those
+  /// without a record are to be read again; their `deliveries` go with the copy. For a full index this goes on until
+  /// all that was there before the first copy is read: then the index has what is due first, and nothing is read or
+  /// written anew until half of it is gone.
   [[nodiscard]] std::vector<RetryIndex::Waiting> begin_rewrite(std::size_t most);
+  /// One of them has a copy at `offset` of a retry partition.
+  void rewritten(std::int32_t partition, std::int64_t offset);
   /// They were written anew, or are gone; else they wait as before.
   void end_rewrite(std::vector<RetryIndex::Waiting> taken, bool written);
 
@@ -133,9 +157,10 @@ class Shelf {
   void end_move(const DeliveryTag& tag, bool moved);
   /// Gives everything that is out back, its attempt counted.
   void give_all_back();
-  /// Settles all that is ready and waiting. Returns how many.
+  /// Settles all of ours that is ready, waits, or is being read again. Returns how many.
   std::int64_t drop_all();
-  /// Settles what has not been read of a partition of ours and lies before `end`. Returns how many.
+  /// Settles what has not been read of a partition of ours and lies before `end`; not what was foreseen. Returns how
+  /// many.
   std::int64_t skip_to(PartitionKey key, std::int64_t end);
 
   // Figures.
@@ -145,8 +170,16 @@ class Shelf {
   [[nodiscard]] std::size_t ready_bytes() const noexcept { return ready_bytes_; }
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.size() + early_.size(); }
   /// Whether no more may be read of the retry topic; `unread` tells the shelf that there is more.
-  [[nodiscard]] bool index_is_full() const noexcept { return waiting_.full(); }
-  void set_unread(bool unread) noexcept { unread_ = unread; }
+  [[nodiscard]] bool index_is_full() const;
+  void set_unread(bool unread);
+  /// A retry partition of ours of which enough is settled, and the broker knows it, to delete what lies before.
+  struct Finished {
+    std::int32_t partition = 0;
+    std::int64_t offset = 0;
+  };
+  static constexpr std::int64_t kEnoughFinished = 1000;
+  [[nodiscard]] std::vector<Finished> finished() const;
+  void trimmed(const Finished& finished);
   /// What is here, by where it came from.
   struct Counts {
     std::int64_t ready_of_retry = 0;
@@ -159,13 +192,10 @@ class Shelf {
   /// for a moment.
   [[nodiscard]] std::uint64_t moves() const noexcept { return moves_; }
   [[nodiscard]] bool moving() const noexcept { return moving_ > 0; }
-  /// How far each of our partitions is: for depth.
-  struct Position {
-    PartitionKey key{};
-    std::int64_t watermark = 0;
-    std::int64_t settled_ahead = 0;
-  };
-  [[nodiscard]] std::vector<Position> positions() const;
+  /// The partitions that are ours.
+  [[nodiscard]] std::vector<PartitionKey> owned() const;
+  /// How many in the log of a partition of ours are not settled.
+  [[nodiscard]] std::int64_t unfinished(PartitionKey key, Log log) const;
   [[nodiscard]] bool owns(PartitionKey key) const;
   /// One past what was read of a partition that is ours.
   [[nodiscard]] std::int64_t read_to(PartitionKey key) const { return partitions_.at(key).progress.end(); }
@@ -179,12 +209,17 @@ class Shelf {
 
   struct Partition {
     Progress progress{0};
-    std::unordered_map<std::int64_t, std::int64_t> carried{};  // deliveries before us of what we have not read yet
-    std::unordered_set<std::int64_t> foreseen{};               // here already, though not read yet
-    std::int64_t handed_out = 0;                               // since the assignment
+    std::unordered_map<std::int64_t, std::int64_t> carried{};  // deliveries before us of what has no slot yet
+    std::unordered_set<std::int64_t> away{};                   // waiting ones that the mover has in hand
+    std::uint64_t assignment = 0;                              // its number
+    std::int64_t handed_out = 0;                               // since then
     std::int64_t told = 0;                                     // of these, what the broker knows of
-    std::vector<Index> parked{};                               // of a suspended one: what is ready
+    std::vector<Index> parked{};                               // of a suspended one: what is ready or early
     std::vector<RetryIndex::Waiting> parked_waiting{};         // and what waits
+    std::int64_t stored = 0;                                   // what the broker has as committed
+    std::int64_t trimmed = 0;                                  // the log begins here or later
+    std::optional<std::int64_t> first_copy{};                  // of what was written anew since the index was full
+    bool copying = false;                                      // because of that
     bool suspended = false;
     bool dirty = true;  // the broker does not know all yet
     bool full = false;  // its note found no room
@@ -216,12 +251,15 @@ class Shelf {
   void take_in(Place place, ReadRecord record, std::int64_t now_ms);
   Index add(Place place, ReadRecord record, State state);
   void settle_place(Place place);
-  void wait(RetryIndex::Waiting waiting);
+  bool came_back(Place place);
+  [[nodiscard]] bool overflows(const Partition& partition) const;
   void leave_out(Slot& slot);
   void enter_by_id(Index index);
   void leave_by_id(Index index);
   [[nodiscard]] const Slot* in_flight(const DeliveryTag& tag) const;
   [[nodiscard]] Slot* in_flight(const DeliveryTag& tag);
+  void resume(Partition& partition);
+  Start begin(PartitionKey key, const Committed& committed, Log log);
   void forget(PartitionKey key);
   [[nodiscard]] DeliveryTag tag_of(Index index) const;
   [[nodiscard]] static Index index_of(const DeliveryTag& tag) noexcept { return static_cast<Index>(tag.slot); }
@@ -236,6 +274,8 @@ class Shelf {
   std::priority_queue<Lease, std::vector<Lease>, std::greater<>> leases_;
   std::vector<Index> by_id_;  // buckets: the newest slot of each hash, chained by next_of_id
   std::uint64_t last_generation_ = 0;
+  std::uint64_t last_assignment_ = 0;
+  std::size_t most_metadata_ = kMostMetadata;
   std::size_t ready_bytes_ = 0;
   bool unread_ = false;
   std::uint64_t moves_ = 0;

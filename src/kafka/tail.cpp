@@ -37,15 +37,17 @@ Result<TailPage> KafkaTopic::tail(const std::string& channel, std::string_view c
                                   SteadyTime deadline) {
   const auto pass = gate_.enter();
   if (!pass) return closed();
-  const SteadyTime until = std::max(deadline, cluster_->deadline());
-  auto list = partitions(until);
+  const auto until = [this] {
+    return cluster_->deadline();
+  };  // of each question; the wait for messages is the caller's
+  auto list = partitions(until());
   if (!list) return std::unexpected(std::move(list.error()));
   if (!channel.empty()) {
-    auto there = exists(channel, *list, until);
+    auto there = exists(channel, *list, until());
     if (!there) return std::unexpected(std::move(there.error()));
     if (!*there) return fail(ErrorCode::channel_not_found, text(channel) + " does not exist");
   }
-  auto bounds = cluster_->admin->watermarks(*list, until);
+  auto bounds = cluster_->admin->watermarks(*list, until());
   if (!bounds) return std::unexpected(std::move(bounds.error()));
   std::vector<std::int64_t> next;
   if (cursor.empty() || cursor == "0") {
@@ -59,7 +61,7 @@ Result<TailPage> KafkaTopic::tail(const std::string& channel, std::string_view c
     next = std::move(*offsets);
     next.resize(list->size(), 0);  // partitions that were added
   }
-  auto reader = cluster_->reader();
+  auto reader = cluster_->reader(ReadFor::tail);
   if (!reader) return std::unexpected(std::move(reader.error()));
   TailPage page;
   while (limit > 0) {
@@ -67,7 +69,8 @@ Result<TailPage> KafkaTopic::tail(const std::string& channel, std::string_view c
       const auto [low, high] = (*bounds)[i];
       next[i] = std::max(next[i], low);
       auto ok = (*reader)->read(
-          topic_, static_cast<std::int32_t>(i), next[i], high, until, [&](const rd_kafka_message_t& message) {
+          topic_, static_cast<std::int32_t>(i), next[i], high, until(),
+          [&](const rd_kafka_message_t& message) {
             ReadRecord read = read_message(message);
             Delivery delivery{.message = std::move(read.message), .attempts = static_cast<int>(read.attempts)};
             if (!read.malformed.empty()) {
@@ -76,14 +79,17 @@ Result<TailPage> KafkaTopic::tail(const std::string& channel, std::string_view c
             page.items.push_back(std::move(delivery));
             next[i] = message.offset + 1;
             return page.items.size() < limit;
-          });
-      if (!ok) return std::unexpected(std::move(ok.error()));
+          },
+          [this] { return gate_.is_shut(); });
+      if (gate_.is_shut()) return closed();
+      if (!ok && page.items.empty()) return std::unexpected(std::move(ok.error()));
+      if (!ok) break;  // the rest with the next page
     }
     if (!page.items.empty()) break;
     const auto now = std::chrono::steady_clock::now();
-    if (now >= deadline || gate_.is_shut()) break;
-    std::this_thread::sleep_until(std::min(deadline, now + kBetweenLooks));
-    bounds = cluster_->admin->watermarks(*list, until);
+    if (now >= deadline) break;
+    if (gate_.await_shut(std::min(deadline, now + kBetweenLooks))) return closed();
+    bounds = cluster_->admin->watermarks(*list, until());
     if (!bounds) return std::unexpected(std::move(bounds.error()));
   }
   page.cursor = to_cursor(next);

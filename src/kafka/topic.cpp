@@ -13,6 +13,38 @@ namespace {
 /// Key, headers and the batch around a body of the largest size.
 constexpr std::int64_t kRoomBesideBody = 64 << 10;
 
+/// The records of a publish.
+class Publication final : public RecordSource {
+ public:
+  Publication(std::string_view topic, std::span<const Outgoing> batch) : batch_(batch), partitions_(batch.size()) {
+    record_.topic = topic;
+  }
+  [[nodiscard]] std::size_t size() const override { return batch_.size(); }
+  /// Record i goes there.
+  void choose(std::size_t i, std::int32_t partition) { partitions_[i] = partition; }
+
+  [[nodiscard]] const Record& at(std::size_t i) override {
+    const Envelope& message = *batch_[i].message;
+    Stamp stamp;
+    if (batch_[i].delay.count() > 0) stamp.due_ms = message.enqueued_at_ms();
+    id_ = message.id();
+    record_.partition = partitions_[i];
+    record_.key = message.key().empty() ? id_ : message.key();
+    record_.value = message.encoded_body();
+    record_.keep = batch_[i].message;
+    record_.headers = headers_.set(message, id_, stamp);
+    record_.timestamp_ms = record_time(message.enqueued_at_ms());
+    return record_;
+  }
+
+ private:
+  const std::span<const Outgoing> batch_;
+  std::vector<std::int32_t> partitions_;
+  std::string id_;
+  HeaderList headers_;
+  Record record_;
+};
+
 }  // namespace
 
 KafkaTopic::KafkaTopic(std::shared_ptr<Cluster> cluster, std::string name, const TopicPolicy& policy)
@@ -34,7 +66,7 @@ std::map<std::string, std::string> KafkaTopic::size_config() const {
   return {{"max.message.bytes", std::to_string(policy_.max_body_size + kRoomBesideBody)}};
 }
 
-Result<void> KafkaTopic::open() {
+Result<void> KafkaTopic::open(detail::Gate& gate) {
   if (auto ok = cluster_->names.check_topic(name_); !ok) return ok;
   if (policy_.max_msg_size != TopicPolicy{}.max_msg_size || policy_.overflow != Overflow::reject) {
     return fail(ErrorCode::unsupported,
@@ -46,7 +78,7 @@ Result<void> KafkaTopic::open() {
                        .partitions = cluster_->config.partition,
                        .replication_factor = cluster_->config.replication_factor,
                        .config = size_config()};
-  return cluster_->ensure_topics({&spec, 1});
+  return cluster_->ensure_topics({&spec, 1}, gate);
 }
 
 Result<std::vector<TopicPartition>> KafkaTopic::partitions(SteadyTime until) {
@@ -64,20 +96,17 @@ Result<void> KafkaTopic::publish(std::span<Outgoing> batch, Duration timeout) {
   if (!pass) return closed();
   auto count = cluster_->admin->partition_count(topic_, until);
   if (!count) return std::unexpected(std::move(count.error()));
-  std::vector<Draft> drafts;
-  drafts.reserve(batch.size());
   for (const Outgoing& out : batch) {
-    const Envelope& message = *out.message;
-    if (auto ok = check_headers(message); !ok) return ok;
-    Stamp stamp;
-    if (out.delay.count() > 0) stamp.due_ms = message.enqueued_at_ms();
-    Draft draft{.topic = topic_, .key = key_of(message), .message = out.message, .headers = headers_of(message, stamp)};
-    draft.partition = partitioner_.choose(message.key(), message.id(), message.encoded_body().size(), *count);
-    drafts.push_back(std::move(draft));
+    if (auto ok = check_headers(*out.message); !ok) return ok;
   }
-  const std::vector<Produced> produced = cluster_->write(drafts, until);
+  Publication records(topic_, batch);
+  for (std::size_t i = 0; *count > 1 && i < batch.size(); ++i) {
+    const Envelope& message = *batch[i].message;
+    records.choose(i, partitioner_.choose(message.key(), message.id(), message.encoded_body().size(), *count));
+  }
+  std::vector<Produced> produced(batch.size());
+  if (cluster_->producer->produce(records, until, produced) == 0) return {};
   const auto failed = std::ranges::find_if(produced, [](const Produced& one) { return one.error.has_value(); });
-  if (failed == produced.end()) return {};
   Error error = *failed->error;
   if (is_missing_topic(error)) cluster_->admin->forget(topic_);
   for (std::size_t i = 0; i < produced.size(); ++i) {
@@ -101,6 +130,12 @@ std::vector<TopicSpec> KafkaTopic::own_topics(const std::string& channel, std::s
            .config = config}};
 }
 
+// The topic may have got partitions since. Without as many its retries share those that there are.
+void KafkaTopic::widen_retries(const std::string& channel, std::size_t partitions, SteadyTime until) {
+  auto ok = cluster_->widen(cluster_->names.retry_topic(name_, channel), static_cast<std::int32_t>(partitions), until);
+  if (!ok) cluster_->logger(LogLevel::warning, text(channel) + ": " + ok.error().message);
+}
+
 // A channel exists where its group has an offset (D4).
 Result<bool> KafkaTopic::exists(const std::string& channel, std::span<const TopicPartition> list, SteadyTime until) {
   auto committed = cluster_->admin->committed(cluster_->names.group(name_, channel), list, until);
@@ -108,15 +143,22 @@ Result<bool> KafkaTopic::exists(const std::string& channel, std::span<const Topi
   return std::ranges::any_of(*committed, [](const Committed& one) { return one.offset >= 0; });
 }
 
+// Its retries, too, are read from an offset of the group.
 Result<void> KafkaTopic::create_channel(const std::string& channel, std::span<const TopicPartition> list,
                                         SteadyTime until) {
-  auto bounds = cluster_->admin->watermarks(list, until);
+  const std::string retry_topic = cluster_->names.retry_topic(name_, channel);
+  auto retries = cluster_->admin->partition_count(retry_topic, until);
+  if (!retries) return std::unexpected(std::move(retries.error()));
+  std::vector<TopicPartition> all(list.begin(), list.end());
+  for (std::int32_t i = 0; i < *retries; ++i) all.push_back({.topic = retry_topic, .partition = i});
+  auto bounds = cluster_->admin->watermarks(all, until);
   if (!bounds) return std::unexpected(std::move(bounds.error()));
   const bool latest = cluster_->config.start_offset == StartOffset::latest;
   std::vector<OffsetCommit> offsets;
-  offsets.reserve(list.size());
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    offsets.push_back({.partition = list[i], .offset = latest ? (*bounds)[i].high : (*bounds)[i].low});
+  offsets.reserve(all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const bool from_end = latest && i < list.size();
+    offsets.push_back({.partition = all[i], .offset = from_end ? (*bounds)[i].high : (*bounds)[i].low});
   }
   auto ok = cluster_->admin->commit(cluster_->names.group(name_, channel), offsets, until);
   if (ok) return ok;
@@ -138,9 +180,11 @@ Result<std::shared_ptr<BackendChannel>> KafkaTopic::open_channel(const std::stri
   if (!there) return std::unexpected(std::move(there.error()));
   if (!*there && !create) return fail(ErrorCode::channel_not_found, text(name) + " does not exist");
   // Also of one that exists: a program that knows the manual's layout alone makes the group alone.
-  if (auto ok = cluster_->ensure_topics(own_topics(name, list->size())); !ok) {
+  if (auto ok = cluster_->ensure_topics(own_topics(name, list->size()), gate_); !ok) {
+    if (gate_.is_shut()) return closed();
     return std::unexpected(std::move(ok.error()));
   }
+  widen_retries(name, list->size(), until);
   if (!*there) {
     if (auto ok = create_channel(name, *list, until); !ok) return std::unexpected(std::move(ok.error()));
   }
@@ -193,12 +237,18 @@ Result<void> KafkaTopic::delete_channel(const std::string& name) {
                                     : std::make_shared<KafkaChannel>(KafkaChannel::Parts{
                                           .cluster = cluster_, .topic_name = name_, .name = name, .policy = {}});
   if (auto ok = asking->refuse_with_others("deleting it"); !ok) return ok;
+  for (const auto& channel : open) channel->retire();
+  if (auto ok = cluster_->admin->delete_group(cluster_->names.group(name_, name), until); !ok) {
+    for (const auto& channel : open) channel->revive();
+    return ok;
+  }
   for (const auto& channel : open) channel->die();
-  if (auto ok = cluster_->admin->delete_group(cluster_->names.group(name_, name), until); !ok) return ok;
   std::vector<std::string> topics;
   for (const TopicSpec& spec : own_topics(name, list->size())) topics.push_back(spec.name);
   if (auto ok = cluster_->admin->delete_topics(topics, until); !ok) return ok;
-  return cluster_->await_topics(topics, false, until);
+  auto ok = cluster_->await_topics(topics, false, until, gate_);
+  if (!ok && gate_.is_shut()) return closed();
+  return ok;
 }
 
 Result<void> KafkaTopic::close() {

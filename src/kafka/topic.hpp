@@ -22,8 +22,8 @@ class KafkaTopic final : public BackendTopic {
  public:
   KafkaTopic(std::shared_ptr<Cluster> cluster, std::string name, const TopicPolicy& policy);
 
-  /// Creates the topic where it is missing.
-  Result<void> open();
+  /// Creates the topic where it is missing. `cancelled` when the gate, of who opens it, is shut meanwhile.
+  Result<void> open(detail::Gate& gate);
 
   Result<void> publish(std::span<Outgoing> batch, Duration timeout) override;
   Result<std::shared_ptr<BackendChannel>> open_channel(const std::string& name, const ChannelPolicy& policy,
@@ -40,6 +40,7 @@ class KafkaTopic final : public BackendTopic {
   Result<std::vector<TopicPartition>> partitions(SteadyTime until);
   Result<bool> exists(const std::string& channel, std::span<const TopicPartition> list, SteadyTime until);
   Result<void> create_channel(const std::string& channel, std::span<const TopicPartition> list, SteadyTime until);
+  void widen_retries(const std::string& channel, std::size_t partitions, SteadyTime until);
   [[nodiscard]] std::vector<TopicSpec> own_topics(const std::string& channel, std::size_t partitions) const;
   [[nodiscard]] std::map<std::string, std::string> size_config() const;
 

@@ -1,34 +1,9 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
-#include <spawn.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cstdio>
-#include <exception>
-
 #include "server.hpp"
+#include "support/beside.hpp"
 
-extern char** environ;
-
-/// Runs a command beside a redis-server of its own, whose address it finds in the environment:
 /// `with_redis_server COMMAND [ARGUMENT...]`.
-int main(int argc, char** argv) try {
-  if (argc < 2) {
-    std::fputs("usage: with_redis_server COMMAND [ARGUMENT...]\n", stderr);
-    return 2;
-  }
-  const lrpc::queue::redis::RedisServer server;
-  ::setenv("LRPC_QUEUE_REDIS_CONFIG_ADDR", server.address().c_str(), 1);
-  pid_t pid = -1;
-  if (::posix_spawn(&pid, argv[1], nullptr, nullptr, argv + 1, environ) != 0) {
-    std::fprintf(stderr, "cannot start %s\n", argv[1]);
-    return 2;
-  }
-  int status = 0;
-  ::waitpid(pid, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
-} catch (const std::exception& error) {
-  std::fprintf(stderr, "%s\n", error.what());
-  return 2;
+int main(int argc, char** argv) {
+  return lrpc::queue::support::run_beside(argc, argv, "with_redis_server", "LRPC_QUEUE_REDIS_CONFIG_ADDR",
+                                          [](const auto& run) { run(lrpc::queue::redis::RedisServer().address()); });
 }

@@ -106,7 +106,7 @@ struct BackendStats {
   std::int64_t in_flight = 0;
   std::int64_t delayed = 0;
   std::int64_t dead = 0;
-  std::int64_t dropped = 0;  ///< By drop_oldest and dead_letter_limit, here, since the channel was opened.
+  std::int64_t dropped = 0;  ///< By drop_oldest, dead_letter_limit and retention, here, since the channel was opened.
 };
 
 /// A dead letter as stored.

@@ -60,8 +60,9 @@ struct ChannelStats {
   std::int64_t nacked = 0;       ///< Deliveries sent back or given up by nack, handler failure or dead-lettering.
   std::int64_t expired = 0;      ///< Messages that were not delivered because they had expired.
   std::int64_t redelivered = 0;  ///< Deliveries with attempts() > 1.
-  std::int64_t dropped = 0;      ///< Given up without a dead letter, overwritten by drop_oldest or pushed out of the
-                                 ///< dead letters by their limit.
+  std::int64_t dropped = 0;      ///< Given up without a dead letter, overwritten by drop_oldest, pushed out of the dead
+                                 ///< letters by their limit, or taken by a Kafka topic's retention before they were
+                                 ///< settled.
 };
 
 }  // namespace lrpc::queue
