@@ -120,7 +120,12 @@ void Broker::write_properties() const {
     if (has(kind.listener)) listeners += std::string(kind.name) + "://" + address(kind.listener) + ",";
   }
   listeners.pop_back();
-  out << "\nadvertised.listeners=" << listeners << "\nlisteners=" << listeners
+  std::string advertised = listeners;
+  if (options_.advertise) {
+    if (listeners.contains(',')) throw std::runtime_error("a broker with several listeners has no proxy");
+    advertised = "PLAINTEXT://127.0.0.1:" + std::to_string(options_.advertise(port()));
+  }
+  out << "\nadvertised.listeners=" << advertised << "\nlisteners=" << listeners
       << ",CONTROLLER://127.0.0.1:" << place_.controller_ports.at(static_cast<std::size_t>(place_.id) - 1);
   for (const char* each : {"default", "offsets.topic", "transaction.state.log", "share.coordinator.state.topic"}) {
     out << "\n" << each << ".replication.factor=" << replicas;

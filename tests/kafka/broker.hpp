@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +32,8 @@ struct BrokerOptions {
   bool tls = false;
   /// With Listener::sasl; and with Listener::sasl_tls if both.
   std::vector<User> users{};
+  /// The port at which it tells clients (and itself) to find it, given its own: that of a proxy.
+  std::function<int(int port)> advertise{};
   /// They may also log in by SCRAM-SHA-256 and SCRAM-SHA-512, not by PLAIN alone. Costs a second at the first start.
   bool scram = false;
   /// Every answered request goes to its log: `requests`.

@@ -69,6 +69,23 @@ TEST_F(Line, D22_an_answer_later_than_read_timeout_is_none) {
   EXPECT_EQ(await_message(there.channel).body(), "y") << "the first went with its line";
 }
 
+TEST_F(Line, D12_what_expires_on_its_way_is_not_delivered) {
+  Party here(by_line(seconds(10)));
+  Party there(server_);
+  EXPECT_EQ(error_of_call(here.channel.try_next(milliseconds(0))).code, ErrorCode::no_message);
+  const std::int64_t before_s = system_clock()->now().wall_s();
+  must(there.topic.pub("short-lived", {.expires = seconds(1)}));
+  line_.to_client(Flow::stall);
+  std::jthread heal([&] {
+    while (system_clock()->now().wall_s() < before_s + 3) std::this_thread::sleep_for(milliseconds(10));
+    line_.to_client(Flow::pass);
+  });
+  // Its first look at the server does not wait for messages, but its answer takes three seconds.
+  EXPECT_EQ(error_of_call(here.channel.try_next(milliseconds(3'500))).code, ErrorCode::no_message);
+  heal.join();
+  EXPECT_TRUE(eventually([&] { return must(here.channel.stats()).expired == 1; }));
+}
+
 TEST_F(Line, D1_a_slow_line_is_as_good_as_another) {
   line_.delay(milliseconds(30));
   Party here(by_line(seconds(10)));

@@ -41,6 +41,7 @@ class RedisServer {
   explicit RedisServer(std::vector<std::string> options = {}, std::vector<std::string> launcher = {});
 
   [[nodiscard]] int port() const noexcept { return port_; }
+  [[nodiscard]] pid_t pid() const noexcept { return process_.pid(); }
   [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
   [[nodiscard]] std::string file(const std::string& name) const { return (folder_.path() / name).string(); }
   /// A configuration for it, with short time-outs.

@@ -18,8 +18,8 @@ constexpr auto kGoodTime = std::chrono::seconds(30);
 constexpr Timeouts kTimeouts{
     .dial = std::chrono::seconds(5), .read = std::chrono::seconds(10), .write = std::chrono::seconds(5)};
 
-void await(const std::string& what, const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + kGoodTime;
+void await(const std::string& what, const std::function<bool()>& condition, std::chrono::seconds time = kGoodTime) {
+  const auto end = std::chrono::steady_clock::now() + time;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > end) throw std::runtime_error("did not come about: " + what);
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
@@ -135,21 +135,44 @@ RedisConfig SentinelTrio::config() const {
   return config;
 }
 
+std::size_t SentinelTrio::named_by(const Sentinel& sentinel) const {
+  const auto reply = ask_sentinel(sentinel, {"SENTINEL", "get-master-addr-by-name", name()});
+  const std::string port(reply && reply->size() == 2 ? (*reply)[1].text() : std::string_view());
+  const auto found =
+      std::ranges::find_if(servers_, [&](const auto& each) { return std::to_string(each->port()) == port; });
+  return static_cast<std::size_t>(found - servers_.begin());
+}
+
 std::size_t SentinelTrio::await_master_other_than(std::size_t old) {
   std::size_t place = 0;
-  const auto named_by = [this](const auto& sentinel) {
-    const auto reply = ask_sentinel(*sentinel, {"SENTINEL", "get-master-addr-by-name", name()});
-    const std::string port(reply && reply->size() == 2 ? (*reply)[1].text() : std::string_view());
-    const auto found =
-        std::ranges::find_if(servers_, [&](const auto& each) { return std::to_string(each->port()) == port; });
-    return static_cast<std::size_t>(found - servers_.begin());
-  };
   await("a new master", [&] {
-    place = named_by(sentinels_.front());
+    place = named_by(*sentinels_.front());
     return place != old && place < servers_.size() &&
-           std::ranges::all_of(sentinels_, [&](const auto& each) { return named_by(each) == place; });
+           std::ranges::all_of(sentinels_, [&](const auto& each) { return named_by(*each) == place; });
   });
   return place;
+}
+
+std::size_t SentinelTrio::await_settled() {
+  std::size_t master = 0;
+  const auto in_step = [&](std::size_t place) {
+    const auto info = ask_at(endpoint_at(server(place).address(), tls_), {"INFO", "replication"});
+    const std::string port = "master_port:" + std::to_string(server(master).port()) + "\r\n";
+    return info && info->text().contains(port) && info->text().contains("master_link_status:up\r\n");
+  };
+  const auto settled = [&] {
+    master = named_by(*sentinels_.front());
+    if (master >= servers_.size()) return false;
+    for (const auto& each : sentinels_) {
+      if (named_by(*each) != master) return false;
+    }
+    for (std::size_t i = 0; i < servers_.size(); ++i) {
+      if (i != master && !in_step(i)) return false;
+    }
+    return true;
+  };
+  await("a settled group", settled, 3 * kGoodTime);
+  return master;
 }
 
 // A sentinel that has just seen one refuses another for twice failover-timeout; one that has not yet heard of a

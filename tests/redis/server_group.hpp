@@ -29,6 +29,9 @@ class SentinelTrio {
   [[nodiscard]] RedisServer& server(std::size_t i) { return *servers_[i]; }
   /// The place of the server that all sentinels name.
   [[nodiscard]] std::size_t await_master_other_than(std::size_t old);
+  /// Waits until all sentinels name the same server and all others are replicas in step with it; returns its place.
+  /// A server that comes back as a master needs some ten seconds to be made a replica.
+  std::size_t await_settled();
   /// Has another server made master, while the present one lives.
   void fail_over();
   /// Tells the sentinels that another server is the master, unknown to all others.
@@ -44,6 +47,8 @@ class SentinelTrio {
   void start_sentinel();
   Result<Reply> ask_sentinel(const Sentinel& sentinel, const std::vector<std::string>& words) const;
   [[nodiscard]] bool ready();
+  /// The place of the server that a sentinel names; that of none when it does not answer.
+  [[nodiscard]] std::size_t named_by(const Sentinel& sentinel) const;
 
   const TlsConfig tls_;
   const std::vector<std::string> tls_options_;

@@ -14,7 +14,7 @@
 #include <stdexcept>
 #include <utility>
 
-namespace lrpc::queue::redis {
+namespace lrpc::queue::support {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -37,7 +37,7 @@ void at_once(int fd) {
 
 }  // namespace
 
-Proxy::Proxy(const RedisServer& server) : target_(server) {
+Proxy::Proxy(int target) : target_(target) {
   listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   sockaddr_in address = loopback(0);
   socklen_t size = sizeof address;
@@ -55,12 +55,6 @@ Proxy::~Proxy() {
   thread_.join();
   for (const auto& line : lines_) close_line(*line, false);
   ::close(listener_);
-}
-
-RedisConfig Proxy::config() const {
-  RedisConfig config = target_.config();
-  config.addr = address();
-  return config;
 }
 
 template <class F>
@@ -135,7 +129,7 @@ void Proxy::take_new() {
   auto line = std::make_unique<Line>();
   line->client = client;
   line->server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const sockaddr_in address = loopback(target_.port());
+  const sockaddr_in address = loopback(target_);
   if (line->server < 0 || ::connect(line->server, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     close_line(*line, false);
     return;
@@ -210,4 +204,4 @@ void Proxy::run(const std::stop_token& stop) {
   }
 }
 
-}  // namespace lrpc::queue::redis
+}  // namespace lrpc::queue::support

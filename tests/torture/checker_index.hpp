@@ -1,0 +1,69 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "checker.hpp"
+
+/// \file
+/// What the checks share: a history by message and channel, and what its faults explain.
+
+namespace lrpc::queue::torture {
+
+/// What became of a message in a channel.
+struct Copy {
+  std::string channel{};
+  std::string token{};
+  std::vector<const Delivered*> deliveries{};  ///< By attempts, then time; where those are not exact, by time.
+  std::vector<const DeadLetterSeen*> dead{};
+};
+
+class Index {
+ public:
+  Index(const History& history, const Rules& rules);
+
+  [[nodiscard]] const History& history() const noexcept { return history_; }
+  [[nodiscard]] const Rules& rules() const noexcept { return rules_; }
+  [[nodiscard]] const Intent* intent(const std::string& token) const;
+  [[nodiscard]] const Copy* copy(const std::string& channel, const std::string& token) const;
+  [[nodiscard]] std::vector<const Copy*> copies(const std::string& channel) const;
+  /// In any channel.
+  [[nodiscard]] bool seen(const std::string& token) const;
+  [[nodiscard]] std::int64_t last_wall_ms() const noexcept { return last_wall_ms_; }
+
+  /// Whether a fault explains that this delivery, not sent back by its consumer, was not the last one.
+  [[nodiscard]] bool explains_redelivery(const Delivered& d, std::int64_t next_begin_us) const;
+  /// Whether a fault explains that a message was given up, and then once more or handled.
+  [[nodiscard]] bool explains_two_ends(const Copy& copy) const;
+  /// Whether a fault explains that a consumer gets messages in another order than the usual one.
+  [[nodiscard]] bool explains_order(const std::string& consumer, std::int64_t from_us, std::int64_t to_us) const;
+  /// Whether the server may have forgotten something of that time.
+  [[nodiscard]] bool forgetting(std::int64_t from_us, std::int64_t to_us) const;
+  [[nodiscard]] bool may_be_forgotten(const Intent& intent) const;
+  [[nodiscard]] bool clock_moved(std::int64_t from_us, std::int64_t to_us) const;
+  /// Whether the consumer's process stood still about when the delivery began.
+  [[nodiscard]] bool was_stopped(const Delivered& d) const;
+
+  /// All that is known, in words.
+  [[nodiscard]] std::string tell(const Copy& copy) const;
+
+ private:
+  const History& history_;
+  const Rules& rules_;
+  std::map<std::string, std::unordered_map<std::string, Copy>> copies_;  // channel, token
+  std::int64_t last_wall_ms_ = 0;
+  std::int64_t wall_of_zero_ms_ = 0;  // the queue's wall clock when the machine's was at 0
+};
+
+/// Notes a broken promise.
+void report(Verdict& verdict, std::string_view check, std::string text);
+
+/// Per key within a subscription, per publisher within a consumer that takes one after the other.
+void check_order(const Index& index, Verdict& verdict);
+
+}  // namespace lrpc::queue::torture

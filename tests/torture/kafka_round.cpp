@@ -1,0 +1,133 @@
+// Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+#include "broker.hpp"
+#include "crew.hpp"
+#include "nemesis.hpp"
+
+/// Kafka: one broker behind a proxy, or a group of three.
+
+namespace lrpc::queue::torture {
+namespace {
+
+using std::chrono::steady_clock;
+
+void pass(std::int64_t ms) { std::this_thread::sleep_for(Duration(ms)); }
+
+constexpr std::int64_t kSessionMs = 6'000;
+/// A group that has lost somebody, or some time, is together again after this.
+constexpr std::int64_t kGroupReachMs = kSessionMs + 6'000;
+
+std::string kafka_config_text(const std::string& address, std::size_t replicas) {
+  return R"("storage_type": "kafka", "kafka_config": {"brokers": [")" + address +
+         R"("], "partition": 4, "session_timeout": ")" + std::to_string(kSessionMs / 1000) +
+         R"(s", "heartbeat_interval": "1s", "rebalance_timeout": "10s", "commit_interval": "500ms",)" +
+         R"( "write_timeout": "6s", "dial_timeout": "3s", "replication_factor": )" + std::to_string(replicas) + "}";
+}
+
+/// The one broker of a round; all who use it come by the proxy, the broker itself for its own topics included.
+class Single {
+ public:
+  static constexpr const char* kKill = "kill-broker";
+  Single()
+      : broker_({.advertise = [this](int port) {
+          proxy_.emplace(port);
+          return proxy_->port();
+        }}) {}
+
+  [[nodiscard]] std::string address() const { return proxy_->address(); }
+  [[nodiscard]] static std::size_t replicas() { return 1; }
+  [[nodiscard]] kafka::test::Broker& some_broker(Random& /*random*/) { return broker_; }
+  void add_faults(Nemesis& nemesis) { add_line_faults(nemesis, *proxy_, *proxy_, kGroupReachMs); }
+  void heal() {
+    proxy_->both(support::Proxy::Flow::pass);
+    proxy_->delay(Duration(0));
+    proxy_->accept(true);
+  }
+
+ private:
+  std::optional<support::Proxy> proxy_;
+  kafka::test::Broker broker_;
+};
+
+/// Three brokers; topics have three replicas, of which two must be in step.
+class Trio {
+ public:
+  static constexpr const char* kKill = "kill-one-of-three-brokers";
+  [[nodiscard]] std::string address() const {
+    std::string list = group_.addresses();
+    for (std::size_t at = list.find(','); at != std::string::npos; at = list.find(',', at + 5)) {
+      list.replace(at, 1, "\", \"");
+    }
+    return list;
+  }
+  [[nodiscard]] static std::size_t replicas() { return 3; }
+  [[nodiscard]] kafka::test::Broker& some_broker(Random& random) {
+    return group_.broker(static_cast<std::size_t>(between(random, 0, 2)));
+  }
+  static void add_faults(Nemesis& /*nemesis*/) {}
+  static void heal() {}
+
+ private:
+  kafka::test::BrokerGroup group_;
+};
+
+template <class Rig>
+Round torture_rig(const RoundOptions& options) {
+  const Setup setup{.lease = Duration(3'000), .close_timeout = Duration(2'000)};
+  Rules rules = rules_of(setup);
+  rules.attempts_exact = false;
+  rules.order_by_key = true;
+  Round round;
+  {
+    Rig rig;
+    const auto file = write_config(options.folder / "config.json", kafka_config_text(rig.address(), Rig::replicas()));
+    Crew crew(options, setup, {.producers = file, .consumers = file});
+    Ledger ledger(options.folder / "nemesis.ledger");
+    Nemesis nemesis(options.seed, ledger);
+    Random& random = nemesis.random();
+    crew.add_faults(nemesis, kGroupReachMs);
+    rig.add_faults(nemesis);
+    nemesis.add({.name = Rig::kKill, .redelivers = true, .reorders = true, .reach_ms = kGroupReachMs}, 8, [&](Fault&) {
+      kafka::test::Broker& broker = rig.some_broker(random);
+      broker.kill();
+      pass(between(random, 0, 1'000));
+      broker.start();
+    });
+    nemesis.add({.name = "pause-broker", .redelivers = true, .reorders = true, .reach_ms = kGroupReachMs}, 5,
+                [&](Fault&) {
+                  kafka::test::Broker& broker = rig.some_broker(random);
+                  broker.pause();
+                  pass(between(random, 200, 4'000));
+                  broker.resume();
+                });
+    nemesis.restrict(options.faults);
+    // A group first comes together.
+    pass(3'000);
+    nemesis.run(steady_clock::now() + options.time, {});
+    rig.heal();
+    crew.end_producers();
+    auto config = Config::load(file.string());
+    if (!config) throw std::runtime_error(config.error().message);
+    config->logger = [](LogLevel, std::string_view) {};
+    auto queue = Queue::open(*config);
+    if (!queue) throw std::runtime_error("the healed brokers cannot be reached: " + queue.error().message);
+    drain(*queue, setup, ledger, std::chrono::seconds(45));
+    crew.end_consumers();
+    round.faults = nemesis.counts();
+  }
+  round.verdict = check(read_ledgers(options.folder), rules);
+  return round;
+}
+
+}  // namespace
+
+Round kafka_round(const RoundOptions& options) {
+  return options.seed % 3 == 2 ? torture_rig<Trio>(options) : torture_rig<Single>(options);
+}
+
+}  // namespace lrpc::queue::torture
