@@ -18,7 +18,8 @@ END
 # Name, and what it shows.
 steps='brokers          three Kafka brokers, and what tests need of brokers
 secure           Kafka with TLS, client certificates, logins by PLAIN
-partitions       conformance on Kafka with four partitions
+partitions       conformance on Kafka with three partitions
+faults           Kafka: brokers, consumers, topics and logins that fail
 redis-groups     Redis by Sentinel, Cluster and TLS, conformance included
 redis-versions   Redis 6.2, 8.2 and Valkey, conformance included
 newer-deps       Kafka with the newest librdkafka, logins by SCRAM and conformance included
@@ -47,7 +48,11 @@ run_step() {
       ;;
     partitions)
       built release conformance_kafka_test
-      build/release/tests/kafka/conformance_kafka_test 4 --gtest_brief=1
+      build/release/tests/kafka/conformance_kafka_test 3 --gtest_brief=1
+      ;;
+    faults)
+      built release kafka_faults_test kafka_group_faults_test
+      ctest --preset release-all -R '^kafka\.(faults|group_faults)$'
       ;;
     redis-groups)
       built release redis_group_test redis_test conformance_redis_test

@@ -24,12 +24,9 @@ constexpr const char* kFooter =
     "  lrpc-queue config check queue.yaml\n"
     "  lrpc-queue pipe --help";
 
-constexpr void (*kCommands[])(CLI::App&, Session&) = {
-    add_pipe,  add_pub,    add_sub,
-    add_tail,  add_topics, add_channels,
-    add_stats, add_depth,  add_dlq,
-    add_drain, add_rm,     add_doctor,
-    add_bench, add_config};
+constexpr void (*kCommands[])(CLI::App&, Session&) = {add_pipe,     add_pub,    add_sub,   add_tail,  add_topics,
+                                                      add_channels, add_stats,  add_depth, add_dlq,   add_drain,
+                                                      add_rm,       add_doctor, add_bench, add_config};
 
 }  // namespace
 

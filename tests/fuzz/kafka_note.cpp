@@ -45,7 +45,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::int64_t at = watermark;
   while (input.remaining_bytes() > 2 && note.settled.size() < 5000) {
     const std::int64_t first = at + 1 + input.ConsumeIntegralInRange<std::int64_t>(0, 300);
-    if (input.ConsumeBool()) note.handed_out.push_back({.offset = at, .deliveries = 1 + input.ConsumeIntegral<std::uint8_t>()});
+    if (input.ConsumeBool())
+      note.handed_out.push_back({.offset = at, .deliveries = 1 + input.ConsumeIntegral<std::uint8_t>()});
     at = first + 1 + input.ConsumeIntegralInRange<std::int64_t>(0, 300);
     note.settled.push_back({.first = first, .end = at});
   }

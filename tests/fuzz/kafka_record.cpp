@@ -13,8 +13,8 @@ using namespace lrpc::queue::kafka;  // NOLINT
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   FuzzedDataProvider input(data, size);
-  constexpr std::array kNames{"id",      "timestamp",    "expires_at",        "attempts",
-                              "channel", "retry_due_ms", "retry_enqueued_ms", "dlq_reason", "other"};
+  constexpr std::array kNames{"id",           "timestamp",         "expires_at", "attempts", "channel",
+                              "retry_due_ms", "retry_enqueued_ms", "dlq_reason", "other"};
   const std::string key = input.ConsumeRandomLengthString(40);
   const auto time = input.ConsumeIntegralInRange<std::int64_t>(-1, 4'000'000'000'000);
   std::vector<std::pair<std::string, std::string>> texts;

@@ -13,8 +13,8 @@ using namespace lrpc::queue::redis;  // NOLINT
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   FuzzedDataProvider input(data, size);
-  constexpr std::array kNames{"id",         "body",     "timestamp", "channel", "expires_at",
-                              "attempts",   "headers",  "key",       "enqueued_at_ms", "other"};
+  constexpr std::array kNames{"id",       "body",    "timestamp", "channel",        "expires_at",
+                              "attempts", "headers", "key",       "enqueued_at_ms", "other"};
   std::vector<std::pair<std::string, std::string>> texts;
   const std::string entry_id = input.ConsumeRandomLengthString(40);
   while (input.remaining_bytes() > 0 && texts.size() < 20) {

@@ -62,7 +62,8 @@ void call_channel(ChannelStore& store, std::uint8_t which, SteadyTime until) {
       break;
     case 1: {
       std::string cursor = "0-0";
-      if (const auto look = store.look({.number = 1, .born = "b"}, 10, std::chrono::seconds(1), cursor, true, {}, until);
+      if (const auto look =
+              store.look({.number = 1, .born = "b"}, 10, std::chrono::seconds(1), cursor, true, {}, until);
           good(look)) {
         look_at(look->taken);
       }

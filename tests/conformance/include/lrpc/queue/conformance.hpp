@@ -51,12 +51,12 @@ struct Subject {
   /// back end. Called several times by one test only after the queue before was closed, unless the test says so.
   std::function<Result<Queue>(Config overlay)> open;
   /// What it claims; by default everything that needs no further help from the subject.
-  std::set<Capability> claims = {
-      Capability::manual_clock,    Capability::atomic_batch,  Capability::bounded_depth,  Capability::typed_bodies,
-      Capability::delayed_publish, Capability::dead_letters,  Capability::lease_expiry,   Capability::delete_channel,
-      Capability::backlog,         Capability::exact_depth,   Capability::later_channels, Capability::split_stats,
-      Capability::due_order,       Capability::steady_delays, Capability::cheap_channels, Capability::longest_names,
-      Capability::total_order};
+  std::set<Capability> claims = {Capability::manual_clock,  Capability::atomic_batch,    Capability::bounded_depth,
+                                 Capability::typed_bodies,  Capability::delayed_publish, Capability::dead_letters,
+                                 Capability::lease_expiry,  Capability::delete_channel,  Capability::backlog,
+                                 Capability::exact_depth,   Capability::later_channels,  Capability::split_stats,
+                                 Capability::due_order,     Capability::steady_delays,   Capability::cheap_channels,
+                                 Capability::longest_names, Capability::total_order};
   /// How much longer than on memory the bounded waits of the tests may take (a slow server, a sanitizer).
   double patience = 1.0;
   /// Cuts (false) or heals (true) the connection of the queue opened last; needed by Capability::disconnects.
