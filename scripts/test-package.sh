@@ -20,8 +20,12 @@ esac
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 root=$PWD
 scripts/setup.sh test
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+work=$root/build/package
+rm -rf "$work"
+launcher=()
+if command -v ccache >/dev/null; then  # the library is compiled once more here, in another way
+  launcher=("-DCMAKE_CXX_COMPILER_LAUNCHER=env;CCACHE_BASEDIR=$root;CCACHE_NOHASHDIR=1;ccache")
+fi
 
 cmake --preset release >/dev/null
 cmake --build --preset release -j "$(nproc)"
@@ -34,7 +38,7 @@ cmake --build "$work/installed" -j "$(nproc)"
 "$work/prefix/bin/lrpc-queue" --version
 
 cmake -G Ninja -S tests/package/subproject -B "$work/subproject" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=ON \
-  -DLRPC_QUEUE_SOURCE_DIR="$root" >/dev/null
+  -DLRPC_QUEUE_SOURCE_DIR="$root" "${launcher[@]}" >/dev/null
 cmake --build "$work/subproject" -j "$(nproc)"
 "$work/subproject/consumer"
 echo "package: both ways work"
