@@ -25,7 +25,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const std::vector<RecordHeader> headers(texts.begin(), texts.end());
   const ReadRecord record = read_record(key, Bytes(3), headers, time, "0-7");
-  fuzz::require(record.message != nullptr, "there is a message, also of a malformed record");
+  fuzz::require(static_cast<bool>(record.message), "there is a message, also of a malformed record");
   fuzz::require(!record.message->id().empty(), "a message has an id");
   fuzz::require(record.attempts >= 0, "attempts are not negative");
   if (!record.malformed.empty()) return 0;

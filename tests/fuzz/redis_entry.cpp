@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const std::vector<Field> fields(texts.begin(), texts.end());
   const Entry entry = read_entry(entry_id, fields);
-  fuzz::require(entry.message != nullptr, "there is a message, also of a malformed entry");
+  fuzz::require(static_cast<bool>(entry.message), "there is a message, also of a malformed entry");
   if (!entry.malformed.empty()) return 0;
   const Bytes& read = entry.message->encoded_body();
   fuzz::require(entry.attempts >= 0, "attempts are not negative");

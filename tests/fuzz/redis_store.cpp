@@ -54,7 +54,7 @@ void call_channel(ChannelStore& store, std::uint8_t which, SteadyTime until) {
   const std::array handles{Handle{.entry_id = *EntryId::parse("5-1"), .deliveries = 1},
                            Handle{.entry_id = *EntryId::parse("6-0"), .deliveries = 2}};
   const auto look_at = [](const std::vector<Taken>& taken) {
-    for (const Taken& one : taken) fuzz::require(one.entry.message != nullptr, "an entry has a message");
+    for (const Taken& one : taken) fuzz::require(static_cast<bool>(one.entry.message), "an entry has a message");
   };
   switch (which % 9) {
     case 0:
@@ -79,8 +79,8 @@ void call_channel(ChannelStore& store, std::uint8_t which, SteadyTime until) {
       break;
     }
     case 4: {
-      std::array outcomes{Outcome{.handle = handles[0], .action = Outcome::Action::retry, .counted = 1},
-                          Outcome{.handle = handles[1], .action = Outcome::Action::keep}};
+      std::array outcomes{redis::Outcome{.handle = handles[0], .action = redis::Outcome::Action::retry, .counted = 1},
+                          redis::Outcome{.handle = handles[1], .action = redis::Outcome::Action::keep}};
       good(store.settle(outcomes, until));
       break;
     }
@@ -95,7 +95,7 @@ void call_channel(ChannelStore& store, std::uint8_t which, SteadyTime until) {
     case 7:
       if (const auto page = store.dead_letters(10, "", until); good(page)) {
         for (const DeadRecord& letter : page->items) {
-          fuzz::require(letter.message != nullptr, "a dead letter has a message");
+          fuzz::require(static_cast<bool>(letter.message), "a dead letter has a message");
         }
       }
       break;
