@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <limits>
 
 namespace lrpc::queue::kafka {
 namespace {
@@ -83,6 +84,7 @@ Result<void> check_headers(const Envelope& message) {
 
 ReadRecord read_record(std::string_view key, Bytes value, std::span<const RecordHeader> headers,
                        std::int64_t timestamp_ms, std::string_view place) {
+  timestamp_ms = std::max<std::int64_t>(timestamp_ms, 0);  // -1: it has none
   ReadRecord record{.message = Envelope::make_encoded(std::move(value))};
   Envelope& message = *record.message;
   std::string_view id = key.empty() ? place : key;
@@ -114,6 +116,11 @@ ReadRecord read_record(std::string_view key, Bytes value, std::span<const Record
     } else if (!is_reserved(name)) {
       message.set_header(std::string(name), std::string(text));
     }
+  }
+  constexpr std::int64_t kMostSeconds = std::numeric_limits<std::int64_t>::max() / 1000;
+  if (timestamp > kMostSeconds) {
+    timestamp = kMostSeconds;
+    if (record.malformed.empty()) record.malformed = "the header timestamp is no time in seconds";
   }
   message.set_id(id);
   if (key != id) message.set_key(std::string(key));
