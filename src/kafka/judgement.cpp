@@ -209,8 +209,13 @@ std::vector<Finding> Findings::take() && {
       where += entry.names[i];
     }
     if (entry.names.size() > named) where += " and " + std::to_string(entry.names.size() - named) + " more";
-    if (!where.empty()) where = entry.kind + (entry.names.size() > 1 ? "s " : " ") + where + ": ";
-    entry.finding.what.insert(0, where);
+    if (!where.empty()) {
+      std::string& what = entry.finding.what;
+      what.insert(0, ": ");
+      what.insert(0, where);
+      what.insert(0, entry.names.size() > 1 ? "s " : " ");
+      what.insert(0, entry.kind);
+    }
     result.push_back(std::move(entry.finding));
   }
   return result;

@@ -237,6 +237,7 @@ void Mover::trim() {
   }
   if (finished.empty()) return;
   std::vector<OffsetCommit> before;
+  before.reserve(finished.size());
   for (const Shelf::Finished& one : finished) {
     before.push_back({.partition = {.topic = parts_.retry_topic, .partition = one.partition}, .offset = one.offset});
   }

@@ -122,8 +122,8 @@ bool Shelf::overflows(const Partition& partition) const {
   return waiting_.full() && unread_ && (!partition.first_copy || partition.progress.end() < *partition.first_copy);
 }
 
-void Shelf::rewritten(std::int32_t number, std::int64_t offset) {
-  const auto it = partitions_.find({.lane = Lane::retry, .number = number});
+void Shelf::rewritten(std::int32_t partition, std::int64_t offset) {
+  const auto it = partitions_.find({.lane = Lane::retry, .number = partition});
   if (it == partitions_.end() || !it->second.copying || it->second.first_copy) return;
   // Without acknowledgement the offset is not known: what is read so far bounds it.
   it->second.first_copy = offset >= 0 ? offset : it->second.progress.end();

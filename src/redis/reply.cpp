@@ -19,6 +19,9 @@ struct Meaning {
   std::string_view advice;
 };
 
+/// Far more than anything that we ask for: a length that is no length must not take the memory of the machine.
+constexpr int kMostElements = 1 << 24;
+
 constexpr std::array kMeanings{
     Meaning{"NOAUTH", ErrorCode::permission, false, "set redis_config.password"},
     Meaning{"WRONGPASS", ErrorCode::permission, false, "check redis_config.username and password"},
@@ -60,6 +63,7 @@ void* make_text(const redisReadTask* task, char* text, std::size_t size) {
 void* make_array(const redisReadTask* task, int count) {
   ReplyNode* const node = add_node(task, REDIS_REPLY_ARRAY);
   if (node == nullptr || count <= 0) return node;
+  if (count > kMostElements) return nullptr;
   const std::size_t bytes = static_cast<std::size_t>(count) * sizeof(ReplyNode*);
   node->elements = static_cast<ReplyNode**>(static_cast<Arena*>(task->privdata)->take(bytes));
   if (node->elements == nullptr) return nullptr;

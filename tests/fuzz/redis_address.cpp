@@ -17,6 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   // With a password of ours in it.
   const std::string secret = "Xq7secretXq7";
+  if (text.find(secret) != std::string_view::npos) return 0;  // then it may stand for something else
   FuzzedDataProvider input(data, size);
   std::string url = input.ConsumeBool() ? "redis://" : "rediss://";
   url += input.ConsumeRandomLengthString(20) + ':' + secret + '@';
