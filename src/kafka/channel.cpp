@@ -139,6 +139,7 @@ void KafkaChannel::catch_up(std::unique_lock<std::mutex>& lock, const std::stop_
   if (!state_.changed.wait_until(lock, until, [&] { return state_.assigned || over(); }) || over()) return;
   const std::vector<PartitionKey> keys = state_.shelf.owned();
   std::vector<TopicPartition> list;
+  list.reserve(keys.size());
   for (const PartitionKey key : keys) {
     list.push_back({.topic = key.lane == Lane::topic ? topic_ : retry_topic_, .partition = key.number});
   }
