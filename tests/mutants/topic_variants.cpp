@@ -142,7 +142,8 @@ class DeletionLeavesMessages final : public PassTopic {
                                                        bool create) override {
     auto channel = PassTopic::open_channel(name, policy, create);
     const std::lock_guard lock(mutex_);
-    if (channel && !left_.empty()) static_cast<void>(PassTopic::publish(left_, std::chrono::seconds(1)));
+    if (!channel || left_.empty()) return channel;
+    static_cast<void>(PassTopic::publish(left_, std::chrono::seconds(1)));
     left_.clear();
     return channel;
   }
