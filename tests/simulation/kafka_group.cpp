@@ -91,6 +91,7 @@ bool KafkaMachine::take_assignment(C& c) {
              (committed ? std::to_string(committed->offset) : "none") + (is.anew ? ", anew" : "");
     });
     compare_start(is, expected);
+    if (is.anew) world_.logs.at(key).read_anew();
     c.position[key] = is.offset;
   }
   c.shelf.forget_suspended();

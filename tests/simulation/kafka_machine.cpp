@@ -127,13 +127,15 @@ bool KafkaMachine::retention(C& /*c*/) {
 bool KafkaMachine::cut_log(C& /*c*/) {
   const PartitionKey key{.lane = Lane::topic, .number = random_.below(static_cast<std::int32_t>(world_.logs.size() / 2))};
   KafkaWorld::Partition& log = world_.logs.at(key);
-  if (log.stale || log.high() == 0) return false;
+  if (log.stale || log.low == log.high()) return false;
   const bool anew = random_.chance(50);
   const std::int64_t high = anew ? 0 : random_.between(log.low, log.high() - 1);
   // Nobody can tell a record that lies where another lay before: only what their readers see is cut off here.
   for (const auto& c : consumers_) {
     const auto it = c->model.partitions.find(key);
     if (it == c->model.partitions.end()) continue;
+    const bool shows = anew || (log.stored && log.stored->first > high);
+    if (it->second.suspended && it->second.end > high && !shows) return false;
     if (it->second.end <= high && static_cast<std::int64_t>(it->second.settled.size()) > high) return false;
   }
   if (!anew && log.stored && log.stored->first <= high) {
@@ -154,7 +156,7 @@ bool KafkaMachine::cut_log(C& /*c*/) {
   say([&, where = Place{key, high}] { return std::string(anew ? "made anew: " : "cut off: ") + text_of(where) + " is the next now"; });
   for (const auto& c : consumers_) {
     if (c->under && !c->under->accepted) c->under->accepted = false;
-    if (c->model.owns(key) && c->model.partitions.at(key).end > high) {
+    if (c->model.owns(key) && (c->model.partitions.at(key).end > high || c->position.at(key) > high)) {
       relocate(*c, key);
       c->model.compare(c->shelf);
     }

@@ -15,6 +15,7 @@ void KafkaMachine::relocate(C& c, PartitionKey key) {
            (is.anew ? ", anew" : "");
   });
   compare_start(is, c.model.relocate(key, log.bounds()));
+  if (is.anew) world_.logs.at(key).read_anew();
   c.position[key] = is.offset;
 }
 

@@ -24,8 +24,13 @@ class KafkaWorld {
     std::vector<LogRecord> records{};
     std::optional<std::pair<std::int64_t, std::string>> stored{};  ///< The group's offset and its metadata.
     std::int64_t floor = 0;  ///< A commit below it would be a step back.
-    bool stale = false;      ///< The log was cut off below what is stored.
+    bool stale = false;      ///< The log was cut off, and what is stored tells nothing until the next commit.
 
+    /// Somebody saw that it was cut off, and begins from its start.
+    void read_anew() {
+      floor = 0;
+      stale = stored.has_value();
+    }
     [[nodiscard]] std::int64_t high() const { return static_cast<std::int64_t>(records.size()); }
     [[nodiscard]] Shelf::Log bounds() const { return {.low = low, .high = high()}; }
     [[nodiscard]] std::optional<Shelf::Committed> committed() const {
