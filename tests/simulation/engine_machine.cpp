@@ -12,7 +12,27 @@ Coverage life_coverage("a message as the engine sees it",
                        {"publish", "deliver", "expire", "dead_expired", "dead_retries", "ack", "nack", "reject",
                         "arrive_acked", "arrive_ready", "arrive_delayed", "arrive_dead", "arrive_dropped", "lease_ends",
                         "due"},
-                       {});
+                       {{"none", "publish", "ready"},
+                        {"ready", "deliver", "out"},
+                        {"ready", "expire", "gone"},
+                        {"ready", "dead_expired", "dead"},
+                        {"ready", "dead_retries", "dead"},
+                        {"ready", "arrive_acked", "gone"},
+                        {"ready", "arrive_ready", "ready"},
+                        {"ready", "arrive_delayed", "delayed"},
+                        {"ready", "arrive_dead", "dead"},
+                        {"ready", "arrive_dropped", "gone", true},
+                        {"out", "ack", "settling"},
+                        {"out", "nack", "settling"},
+                        {"out", "reject", "settling"},
+                        {"out", "lease_ends", "ready"},
+                        {"settling", "arrive_acked", "gone"},
+                        {"settling", "arrive_ready", "ready"},
+                        {"settling", "arrive_delayed", "delayed"},
+                        {"settling", "arrive_dead", "dead"},
+                        {"settling", "arrive_dropped", "gone"},
+                        {"settling", "lease_ends", "ready"},
+                        {"delayed", "due", "ready"}});
 
 EngineMachine::EngineMachine(std::uint64_t seed, Journal& journal)
     : random_(seed),
@@ -37,16 +57,17 @@ EngineMachine::EngineMachine(std::uint64_t seed, Journal& journal)
   core_ = std::make_shared<detail::ChannelCore>(context, "t", "c", TypedEnvelope<std::string>::kType, line_, policy_);
   queue_ = std::make_unique<detail::SettleQueue>(core_);
   say([&] {
-    return "at most " + std::to_string(policy_.max_retries) + " retries after " + std::to_string(policy_.retry_delay.count()) +
-           " ms times " + std::to_string(policy_.backoff.multiplier) + " up to " + std::to_string(policy_.backoff.max_delay.count()) +
-           ", cap " + (policy_.ttl_cap ? std::to_string(policy_.ttl_cap->count()) : "none");
+    return "at most " + std::to_string(policy_.max_retries) + " retries after " +
+           std::to_string(policy_.retry_delay.count()) + " ms times " + std::to_string(policy_.backoff.multiplier) +
+           " up to " + std::to_string(policy_.backoff.max_delay.count()) + ", cap " +
+           (policy_.ttl_cap ? std::to_string(policy_.ttl_cap->count()) : "none");
   });
 }
 
 void EngineMachine::step() {
   static const std::vector<Weighted> steps{
-      {&EngineMachine::publish, 12},     {&EngineMachine::receive, 16},   {&EngineMachine::ack, 10},
-      {&EngineMachine::fail, 14},        {&EngineMachine::break_line, 3}, {&EngineMachine::retry_line, 6},
+      {&EngineMachine::publish, 12},     {&EngineMachine::receive, 16},     {&EngineMachine::ack, 10},
+      {&EngineMachine::fail, 14},        {&EngineMachine::break_line, 3},   {&EngineMachine::retry_line, 6},
       {&EngineMachine::pass_time, 10},   {&EngineMachine::look_at_dead, 2}, {&EngineMachine::add_timer, 10},
       {&EngineMachine::remove_timer, 3}, {&EngineMachine::turn_wheel, 5}};
   static const int all = [] {
@@ -75,7 +96,10 @@ bool EngineMachine::publish() {
   messages_[last_message_] = {.expires_at = out.message->expires_at(), .enqueued_at_ms = now.wall_ms};
   const auto published = topic_->publish({&out, 1}, Duration(0));
   check(published.has_value(), "a publish fails");
-  say([&] { return "publish m" + std::to_string(last_message_) + ", expires at " + std::to_string(messages_[last_message_].expires_at); });
+  say([&] {
+    return "publish m" + std::to_string(last_message_) + ", expires at " +
+           std::to_string(messages_[last_message_].expires_at);
+  });
   ++last_message_;
   count(Life::none, LifeEvent::publish, Life::ready);
   return true;
@@ -106,7 +130,8 @@ void EngineMachine::run_timers() {
       count(Life::delayed, LifeEvent::due, Life::ready);
       message.life = Life::ready;
     }
-    if ((message.life == Life::out || message.life == Life::settling) && !message.renewed && message.lease_end <= tick) {
+    if ((message.life == Life::out || message.life == Life::settling) && !message.renewed &&
+        message.lease_end <= tick) {
       count(message.life, LifeEvent::lease_ends, Life::ready);
       message.life = Life::ready;
       message.lease_expired = true;
@@ -127,12 +152,17 @@ bool EngineMachine::receive() {
   for (const Delivery& one : out) {
     const int number = std::stoi(one.message->id().substr(1));
     Message& message = messages_.at(number);
-    check(message.life == Life::ready, [&] { return "D1, D8: m" + std::to_string(number) + " is handed out, and is not ready"; });
+    check(message.life == Life::ready,
+          [&] { return "D1, D8: m" + std::to_string(number) + " is handed out, and is not ready"; });
     const auto given = given_up(message);
     ++message.attempts;
     if (given) {
       const bool expired = given->second == DeadReason::expired;
-      count(Life::ready, given->first == Life::gone ? LifeEvent::expire : expired ? LifeEvent::dead_expired : LifeEvent::dead_retries, given->first);
+      count(Life::ready,
+            given->first == Life::gone ? LifeEvent::expire
+            : expired                  ? LifeEvent::dead_expired
+                                       : LifeEvent::dead_retries,
+            given->first);
       message.life = given->first;
       message.delivery = 0;
       if (given->first == Life::dead) dead_.emplace_back(number, given->second);
@@ -154,7 +184,8 @@ bool EngineMachine::receive() {
     const Message& message = messages_.at(number);
     check(out[i].message->id() == "m" + std::to_string(number), "D7, D12: which are delivered");
     check_equal(out[i].attempts, message.attempts, "D6: attempts");
-    check(policy_.max_retries < 0 || message.attempts <= policy_.max_retries + 1, "D7: more deliveries than max_retries allows");
+    check(policy_.max_retries < 0 || message.attempts <= policy_.max_retries + 1,
+          "D7: more deliveries than max_retries allows");
     user_.emplace_back(number, message.delivery);
     say([&] { return "deliver m" + std::to_string(number) + ", attempt " + std::to_string(message.attempts); });
   }
@@ -182,11 +213,11 @@ void EngineMachine::arrive(const Coming& coming) {
     if (coming.delay.count() == 0) message->life = Life::ready;
   }
   if (coming.becomes == Life::dead) dead_.emplace_back(coming.message, coming.reason);
-  const LifeEvent event = coming.becomes == Life::dead                                        ? LifeEvent::arrive_dead
-                          : message->life == Life::ready                                      ? LifeEvent::arrive_ready
-                          : message->life == Life::delayed                                    ? LifeEvent::arrive_delayed
-                          : coming.reason == DeadReason::expired /* marks an ack */           ? LifeEvent::arrive_acked
-                                                                                              : LifeEvent::arrive_dropped;
+  const LifeEvent event = coming.becomes == Life::dead                              ? LifeEvent::arrive_dead
+                          : message->life == Life::ready                            ? LifeEvent::arrive_ready
+                          : message->life == Life::delayed                          ? LifeEvent::arrive_delayed
+                          : coming.reason == DeadReason::expired /* marks an ack */ ? LifeEvent::arrive_acked
+                                                                                    : LifeEvent::arrive_dropped;
   count(before, event, message->life);
 }
 
@@ -216,7 +247,11 @@ bool EngineMachine::ack() {
   Message& message = messages_.at(number);
   if (message.delivery != delivery) return true;
   say([&] { return "ack m" + std::to_string(number); });
-  const Coming coming{.message = number, .delivery = delivery, .becomes = Life::gone, .reason = DeadReason::expired, .tag = message.tag};
+  const Coming coming{.message = number,
+                      .delivery = delivery,
+                      .becomes = Life::gone,
+                      .reason = DeadReason::expired,
+                      .tag = message.tag};
   if (message.life == Life::out) {
     count(Life::out, LifeEvent::ack, Life::settling);
     message.life = Life::settling;
@@ -254,7 +289,8 @@ bool EngineMachine::fail() {
   if (failure.reject || spent) {
     coming.becomes = policy_.dead_letter ? Life::dead : Life::gone;
     coming.reason = failure.reject ? DeadReason::rejected : DeadReason::max_retries;
-    check(settlement.action == (policy_.dead_letter ? Settlement::Action::dead_letter : Settlement::Action::drop), "D7: a failure too many is given up");
+    check(settlement.action == (policy_.dead_letter ? Settlement::Action::dead_letter : Settlement::Action::drop),
+          "D7: a failure too many is given up");
     check(settlement.reason == coming.reason, "D18: why it is given up");
   } else {
     std::int64_t delay = policy_.retry_delay.count();
@@ -270,7 +306,12 @@ bool EngineMachine::fail() {
     check_equal(settlement.delay.count(), delay, "D8: the retry delay");
     check_equal(settlement.count_attempt, coming.counts, "D6: whether an attempt counts");
   }
-  say([&] { return "m" + std::to_string(number) + " fails after " + std::to_string(message.attempts) + ", " + (settlement.action == Settlement::Action::retry ? "again in " + std::to_string(settlement.delay.count()) + " ms" : "given up"); });
+  say([&] {
+    return "m" + std::to_string(number) + " fails after " + std::to_string(message.attempts) + ", " +
+           (settlement.action == Settlement::Action::retry
+                ? "again in " + std::to_string(settlement.delay.count()) + " ms"
+                : "given up");
+  });
   if (message.life == Life::out) {
     count(Life::out, failure.reject ? LifeEvent::reject : LifeEvent::nack, Life::settling);
     message.life = Life::settling;
@@ -285,7 +326,11 @@ bool EngineMachine::break_line() {
   if (waits_for_retry_) return false;
   line_->broken = !line_->broken;
   if (!line_->broken && random_.chance(20)) line_->refuses = acks_.empty() && settlements_.empty();
-  say([&] { return line_->broken ? "the line breaks" : line_->refuses ? "the back end refuses what comes next" : "the line is mended"; });
+  say([&] {
+    return line_->broken    ? "the line breaks"
+           : line_->refuses ? "the back end refuses what comes next"
+                            : "the line is mended";
+  });
   return true;
 }
 
@@ -376,7 +421,8 @@ void EngineMachine::finish() {
   look_at_dead();
   // All that is left gets to its end: what a subscription has is acked, the rest comes again until it is.
   const auto left = [&] {
-    return std::ranges::any_of(messages_, [](const auto& one) { return one.second.life != Life::dead && one.second.life != Life::gone; });
+    return std::ranges::any_of(
+        messages_, [](const auto& one) { return one.second.life != Life::dead && one.second.life != Life::gone; });
   };
   for (auto& [number, message] : messages_) {
     if (message.life == Life::out || message.life == Life::settling) user_.emplace_back(number, message.delivery);
@@ -390,7 +436,8 @@ void EngineMachine::finish() {
     receive();
   }
   for (const auto& [number, message] : messages_) {
-    check(message.life == Life::dead || message.life == Life::gone, [&, n = number] { return "D1: m" + std::to_string(n) + " gets to no end"; });
+    check(message.life == Life::dead || message.life == Life::gone,
+          [&, n = number] { return "D1: m" + std::to_string(n) + " gets to no end"; });
   }
   look_at_dead();
   const auto stats = line_->stats();

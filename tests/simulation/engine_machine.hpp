@@ -22,8 +22,21 @@ namespace lrpc::queue::simulation {
 /// Where a message stands as the engine's rules see it.
 enum class Life : std::uint8_t { none, ready, out, settling, delayed, dead, gone };
 enum class LifeEvent : std::uint8_t {
-  publish, deliver, expire, dead_expired, dead_retries, ack, nack, reject, arrive_acked, arrive_ready, arrive_delayed,
-  arrive_dead, arrive_dropped, lease_ends, due
+  publish,
+  deliver,
+  expire,
+  dead_expired,
+  dead_retries,
+  ack,
+  nack,
+  reject,
+  arrive_acked,
+  arrive_ready,
+  arrive_delayed,
+  arrive_dead,
+  arrive_dropped,
+  lease_ends,
+  due
 };
 
 extern Coverage life_coverage;
@@ -35,7 +48,9 @@ class BrokenLine final : public BackendChannel {
   bool broken = false;
   bool refuses = false;  ///< For good: nobody tries again.
 
-  Result<std::size_t> receive(std::span<Delivery> out, const ReceiveOptions& options) override { return inner_->receive(out, options); }
+  Result<std::size_t> receive(std::span<Delivery> out, const ReceiveOptions& options) override {
+    return inner_->receive(out, options);
+  }
   void set_receiving(bool on) noexcept override { inner_->set_receiving(on); }
   Result<void> ack(std::span<const DeliveryTag> tags, std::span<bool> done) override {
     if (auto bad = fault()) return std::unexpected(*bad);
@@ -45,11 +60,15 @@ class BrokenLine final : public BackendChannel {
     if (auto bad = fault()) return std::unexpected(*bad);
     return inner_->settle(settlements);
   }
-  Result<void> touch(std::span<const DeliveryTag> tags, Duration lease, std::span<bool> done) override { return inner_->touch(tags, lease, done); }
+  Result<void> touch(std::span<const DeliveryTag> tags, Duration lease, std::span<bool> done) override {
+    return inner_->touch(tags, lease, done);
+  }
   std::optional<DeliveryTag> find(std::string_view id) override { return inner_->find(id); }
   Result<BackendStats> stats() override { return inner_->stats(); }
   Result<std::int64_t> drop_all() override { return inner_->drop_all(); }
-  Result<DeadPage> dead_letters(std::size_t limit, std::string_view cursor) override { return inner_->dead_letters(limit, cursor); }
+  Result<DeadPage> dead_letters(std::size_t limit, std::string_view cursor) override {
+    return inner_->dead_letters(limit, cursor);
+  }
   Result<std::int64_t> requeue_dead(std::span<const std::string> ids, bool all, Duration fresh_ttl) override {
     return inner_->requeue_dead(ids, all, fresh_ttl);
   }
@@ -144,7 +163,7 @@ class EngineMachine final : public Machine {
   int last_message_ = 0;
   std::uint64_t last_delivery_ = 0;
   std::vector<std::pair<int, std::uint64_t>> user_;
-  std::vector<Coming> acks_;         ///< On their way, in order.
+  std::vector<Coming> acks_;  ///< On their way, in order.
   std::vector<Coming> settlements_;
   std::deque<std::pair<int, DeadReason>> dead_;
   bool waits_for_retry_ = false;

@@ -27,7 +27,12 @@ bool KafkaMachine::revoke(C& c) {
     last.accepted = false;
   }
   const bool told = *last.accepted && !fails(10);
-  say([&] { return c.name + " gives its partitions up, its last commit " + (told ? "told" : *last.accepted ? "taken, and the answer lost" : "failed"); });
+  say([&] {
+    return c.name + " gives its partitions up, its last commit " +
+           (told             ? "told"
+            : *last.accepted ? "taken, and the answer lost"
+                             : "failed");
+  });
   ended(c, last, told);
   c.phase = Phase::joining;
   return true;
@@ -118,7 +123,8 @@ std::vector<Shelf::Commit> KafkaMachine::to_commit(C& c, bool all) {
     const CommitNote expected = partition.note(c.owner);
     check_equal(note->owner, expected.owner, "the owner of a note");
     const auto compare = [](const auto& is, const auto& all_of_it, bool complete, const char* what) {
-      check(complete ? is == all_of_it : is.size() < all_of_it.size() && std::ranges::equal(is, std::span(all_of_it).first(is.size())),
+      check(complete ? is == all_of_it
+                     : is.size() < all_of_it.size() && std::ranges::equal(is, std::span(all_of_it).first(is.size())),
             what);
     };
     compare(note->settled, expected.settled, commit.note.all_settled, "D1: what a note has as settled");
@@ -186,7 +192,12 @@ bool KafkaMachine::commit_arrives(C& c) {
   } else {
     at_broker(c, *c.under);
   }
-  say([&] { return "the commit of " + c.name + (*c.under->accepted ? " is taken" : c.under->too_large ? " is too large" : " is refused or lost"); });
+  say([&] {
+    return "the commit of " + c.name +
+           (*c.under->accepted   ? " is taken"
+            : c.under->too_large ? " is too large"
+                                 : " is refused or lost");
+  });
   return true;
 }
 
@@ -233,7 +244,9 @@ bool KafkaMachine::trim(C& c) {
   const std::vector<Shelf::Finished> finished = c.shelf.finished();
   std::size_t expected = 0;
   for (const auto& [key, partition] : c.model.partitions) {
-    if (key.lane == Lane::retry && !partition.suspended && partition.stored - partition.trimmed >= Shelf::kEnoughFinished) ++expected;
+    if (key.lane == Lane::retry && !partition.suspended &&
+        partition.stored - partition.trimmed >= Shelf::kEnoughFinished)
+      ++expected;
   }
   check_equal(finished.size(), expected, "partitions that can be trimmed");
   for (const Shelf::Finished& one : finished) {

@@ -2,7 +2,7 @@
 #include "kafka_machine.hpp"
 
 #include <algorithm>
-#include <array>
+#include <cstring>
 
 namespace lrpc::queue::simulation {
 
@@ -25,19 +25,40 @@ KafkaMachine::KafkaMachine(std::uint64_t seed, Journal& journal)
 }
 
 void KafkaMachine::step() {
-  static const std::vector<Weighted> steps{
-      {&KafkaMachine::produce, 8},        {&KafkaMachine::produce_retry, 2},   {&KafkaMachine::pass_time, 6},
-      {&KafkaMachine::retention, 1},      {&KafkaMachine::cut_log, 1},         {&KafkaMachine::crash, 1},
-      {&KafkaMachine::expel, 1},          {&KafkaMachine::start_rebalance, 2}, {&KafkaMachine::revoke, 8},
-      {&KafkaMachine::complete, 12},      {&KafkaMachine::take_assignment, 16}, {&KafkaMachine::learn_of_loss, 3},
-      {&KafkaMachine::begin_commit, 5},   {&KafkaMachine::commit_arrives, 10}, {&KafkaMachine::commit_answered, 10},
-      {&KafkaMachine::trim, 2},           {&KafkaMachine::poll, 12},           {&KafkaMachine::tend, 8},
-      {&KafkaMachine::read_again, 4},     {&KafkaMachine::begin_early, 3},     {&KafkaMachine::begin_rewrite, 4},
-      {&KafkaMachine::end_rewrite, 4},    {&KafkaMachine::hand_out, 12},       {&KafkaMachine::end_hand_out, 12},
-      {&KafkaMachine::ack, 10},           {&KafkaMachine::ack_every_other, 3}, {&KafkaMachine::nack, 8},
-      {&KafkaMachine::end_move, 8},       {&KafkaMachine::touch, 3},           {&KafkaMachine::keep, 2},
-      {&KafkaMachine::give_back, 3},      {&KafkaMachine::give_all_back, 1},   {&KafkaMachine::drop_all, 1},
-      {&KafkaMachine::look_for_id, 2}};
+  static const std::vector<Weighted> steps{{&KafkaMachine::produce, 6},
+                                           {&KafkaMachine::produce_retry, 2},
+                                           {&KafkaMachine::pass_time, 5},
+                                           {&KafkaMachine::retention, 1},
+                                           {&KafkaMachine::cut_log, 1},
+                                           {&KafkaMachine::crash, 1},
+                                           {&KafkaMachine::expel, 1},
+                                           {&KafkaMachine::start_rebalance, 2},
+                                           {&KafkaMachine::revoke, 8},
+                                           {&KafkaMachine::complete, 12},
+                                           {&KafkaMachine::take_assignment, 16},
+                                           {&KafkaMachine::learn_of_loss, 3},
+                                           {&KafkaMachine::begin_commit, 3},
+                                           {&KafkaMachine::commit_arrives, 10},
+                                           {&KafkaMachine::commit_answered, 10},
+                                           {&KafkaMachine::trim, 2},
+                                           {&KafkaMachine::poll, 10},
+                                           {&KafkaMachine::tend, 4},
+                                           {&KafkaMachine::read_again, 6},
+                                           {&KafkaMachine::begin_early, 4},
+                                           {&KafkaMachine::begin_rewrite, 4},
+                                           {&KafkaMachine::end_rewrite, 4},
+                                           {&KafkaMachine::hand_out, 16},
+                                           {&KafkaMachine::end_hand_out, 2},
+                                           {&KafkaMachine::ack, 9},
+                                           {&KafkaMachine::ack_every_other, 4},
+                                           {&KafkaMachine::nack, 14},
+                                           {&KafkaMachine::end_move, 12},
+                                           {&KafkaMachine::touch, 4},
+                                           {&KafkaMachine::keep, 4},
+                                           {&KafkaMachine::give_back, 4},
+                                           {&KafkaMachine::give_all_back, 1},
+                                           {&KafkaMachine::drop_all, 1},
+                                           {&KafkaMachine::look_for_id, 2}};
   static const int all = [] {
     int sum = 0;
     for (const Weighted& one : steps) sum += one.weight;
@@ -65,17 +86,25 @@ void KafkaMachine::step() {
 }
 
 kafka::ReadRecord KafkaMachine::read(const LogRecord& record) const {
-  kafka::ReadRecord read{.message = Envelope::make_encoded(Bytes(C::kBody)),
-                         .attempts = record.attempts,
-                         .due_ms = record.due_ms};
+  Bytes body(C::kBody);
+  std::memcpy(body.data(), &record.number, sizeof(record.number));
+  kafka::ReadRecord read{
+      .message = Envelope::make_encoded(std::move(body)), .attempts = record.attempts, .due_ms = record.due_ms};
   read.message->set_id("m" + std::to_string(record.message));
   return read;
+}
+
+int KafkaMachine::number_of(const Delivery& delivery) {
+  int number = 0;
+  std::memcpy(&number, delivery.message->encoded_body().data(), sizeof(number));
+  return number;
 }
 
 // The world.
 
 bool KafkaMachine::produce(C& /*c*/) {
-  const PartitionKey key{.lane = Lane::topic, .number = random_.below(static_cast<std::int32_t>(world_.logs.size() / 2))};
+  const PartitionKey key{.lane = Lane::topic,
+                         .number = random_.below(static_cast<std::int32_t>(world_.logs.size() / 2))};
   if (world_.logs.at(key).stale) return false;
   const auto count = random_.between(1, random_.chance(10) ? 40 : 4);
   for (std::int64_t i = 0; i < count; ++i) {
@@ -85,13 +114,16 @@ bool KafkaMachine::produce(C& /*c*/) {
     world_.append(key, record);
   }
   if (random_.chance(10)) world_.append(key, {.mark = true});
-  say([&] { return "produce " + std::to_string(count) + ", the last to " + text_of({key, world_.logs.at(key).high() - 1}); });
+  say([&] {
+    return "produce " + std::to_string(count) + ", the last to " + text_of({key, world_.logs.at(key).high() - 1});
+  });
   return true;
 }
 
-// Requeued by a program that is no member, or compaction's doing.
-bool KafkaMachine::produce_retry(C& /*c*/) {
-  const PartitionKey key{.lane = Lane::retry, .number = random_.below(static_cast<std::int32_t>(world_.logs.size() / 2))};
+// Requeued, by this consumer's queue or by a program that is no member; or what compaction does.
+bool KafkaMachine::produce_retry(C& c) {
+  const PartitionKey key{.lane = Lane::retry,
+                         .number = random_.below(static_cast<std::int32_t>(world_.logs.size() / 2))};
   if (big_gaps_ && random_.chance(50)) {
     for (int i = 0; i < 600; ++i) world_.append(key, {.mark = true});
     say([&] { return "600 offsets of retry-" + std::to_string(key.number) + " are nothing"; });
@@ -101,9 +133,12 @@ bool KafkaMachine::produce_retry(C& /*c*/) {
   for (std::int64_t i = 0; i < count; ++i) {
     LogRecord record{.message = world_.messages++};
     if (random_.chance(70)) record.due_ms = world_.wall_ms + random_.between(-50, 600);
-    world_.append(key, record);
+    const std::int64_t offset = world_.append(key, record);
+    if (random_.chance(30)) retry_written(c, key, offset, world_.at({key, offset}));
   }
-  say([&] { return "requeue " + std::to_string(count) + ", the last to " + text_of({key, world_.logs.at(key).high() - 1}); });
+  say([&] {
+    return "requeue " + std::to_string(count) + ", the last to " + text_of({key, world_.logs.at(key).high() - 1});
+  });
   return true;
 }
 
@@ -117,7 +152,7 @@ bool KafkaMachine::pass_time(C& /*c*/) {
 
 bool KafkaMachine::retention(C& /*c*/) {
   auto& [key, log] = random_.any_of(world_.logs);
-  if (log.low == log.high()) return false;
+  if (log.low == log.high() || !random_.chance(40)) return false;
   log.low = random_.between(log.low + 1, std::min(log.high(), log.low + 20));
   say([&, where = Place{key, log.low}] { return "retention: " + text_of(where) + " is the first now"; });
   return true;
@@ -125,9 +160,10 @@ bool KafkaMachine::retention(C& /*c*/) {
 
 // The topic is made anew, or its log is cut off, in an election of a leader that had less.
 bool KafkaMachine::cut_log(C& /*c*/) {
-  const PartitionKey key{.lane = Lane::topic, .number = random_.below(static_cast<std::int32_t>(world_.logs.size() / 2))};
+  const PartitionKey key{.lane = Lane::topic,
+                         .number = random_.below(static_cast<std::int32_t>(world_.logs.size() / 2))};
   KafkaWorld::Partition& log = world_.logs.at(key);
-  if (log.stale || log.low == log.high()) return false;
+  if (log.stale || log.low == log.high() || !random_.chance(40)) return false;
   const bool anew = random_.chance(50);
   const std::int64_t high = anew ? 0 : random_.between(log.low, log.high() - 1);
   // Nobody can tell a record that lies where another lay before: only what their readers see is cut off here.
@@ -153,7 +189,9 @@ bool KafkaMachine::cut_log(C& /*c*/) {
     log.stored.reset();  // brokers forget the commits of a topic that is deleted
   }
   log.stale = log.stored && log.stored->first > high;
-  say([&, where = Place{key, high}] { return std::string(anew ? "made anew: " : "cut off: ") + text_of(where) + " is the next now"; });
+  say([&, where = Place{key, high}] {
+    return std::string(anew ? "made anew: " : "cut off: ") + text_of(where) + " is the next now";
+  });
   for (const auto& c : consumers_) {
     if (c->under && !c->under->accepted) c->under->accepted = false;
     if (c->model.owns(key) && (c->model.partitions.at(key).end > high || c->position.at(key) > high)) {
@@ -165,7 +203,7 @@ bool KafkaMachine::cut_log(C& /*c*/) {
 }
 
 bool KafkaMachine::crash(C& c) {
-  if (!random_.chance(40)) return false;
+  if (!random_.chance(20)) return false;
   say([&] { return c.name + " crashes"; });
   if (c.under && !c.under->accepted && random_.chance(50)) at_broker(c, *c.under);
   for (const C::Move& move : c.moves) {
@@ -182,7 +220,7 @@ bool KafkaMachine::crash(C& c) {
 }
 
 bool KafkaMachine::start_rebalance(C& /*c*/) {
-  if (world_.rebalancing) return false;
+  if (world_.rebalancing || !random_.chance(30)) return false;
   world_.rebalancing = true;
   say([] { return "the group assigns anew"; });
   return true;
@@ -190,7 +228,7 @@ bool KafkaMachine::start_rebalance(C& /*c*/) {
 
 // Does not answer in time: the group goes on without it, and it does not know.
 bool KafkaMachine::expel(C& c) {
-  if (!world_.rebalancing || c.phase != Phase::joined || consumers_.size() == 1) return false;
+  if (!world_.rebalancing || c.phase != Phase::joined || consumers_.size() == 1 || !random_.chance(40)) return false;
   c.phase = Phase::lost;
   say([&] { return c.name + " is thrown out of the group and does not know"; });
   return true;

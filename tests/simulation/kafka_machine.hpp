@@ -78,6 +78,8 @@ class KafkaMachine final : public Machine {
   [[nodiscard]] bool is_current(const C& c) const {
     return c.phase == Phase::joined && c.generation == world_.generation;
   }
+  /// A record's body tells its number, for several may be copies of one message.
+  [[nodiscard]] static int number_of(const Delivery& delivery);
   [[nodiscard]] kafka::ReadRecord read(const LogRecord& record) const;
   /// Nothing fails any more once what is left is worked off.
   bool fails(int percent) { return faults_ && random_.chance(percent); }

@@ -358,8 +358,7 @@ void ShelfModel::end_move(Place place, bool moved) {
 }
 
 bool ShelfModel::overflows(const Partition& partition) const {
-  return waiting.size() >= most_entries_ && unread_ &&
-         (!partition.first_copy || partition.end < *partition.first_copy);
+  return waiting.size() >= most_entries_ && unread_ && (!partition.first_copy || partition.end < *partition.first_copy);
 }
 
 std::vector<Place> ShelfModel::begin_rewrite(std::size_t most) {

@@ -24,18 +24,37 @@ using kafka::Shelf;
 
 /// What lies at an offset of a model log.
 struct LogRecord {
-  int number = 0;              ///< Of the record, unlike any other's.
-  int message = 0;             ///< Whose copy it is.
-  std::int64_t attempts = 0;   ///< Deliveries before it was made.
+  int number = 0;             ///< Of the record, unlike any other's.
+  int message = 0;            ///< Whose copy it is.
+  std::int64_t attempts = 0;  ///< Deliveries before it was made.
   std::optional<std::int64_t> due_ms{};
-  bool mark = false;           ///< Of a transaction: nobody gets it.
+  bool mark = false;  ///< Of a transaction: nobody gets it.
 };
 
 /// Where a record stands for one consumer.
 enum class At : std::uint8_t { unread, ready, out, early, waiting, away, moving, settled };
 enum class ShelfEvent : std::uint8_t {
-  ingest, foresee, pass, mature, refill, gone, hand_out, take_back, give_back, expire, keep, settle, begin_move, moved,
-  not_moved, begin_rewrite, rewritten, not_rewritten, drop, skip, forget
+  ingest,
+  foresee,
+  pass,
+  mature,
+  refill,
+  gone,
+  hand_out,
+  take_back,
+  give_back,
+  expire,
+  keep,
+  settle,
+  begin_move,
+  moved,
+  not_moved,
+  begin_rewrite,
+  rewritten,
+  not_rewritten,
+  drop,
+  skip,
+  forget
 };
 /// Where a partition stands for one consumer.
 enum class Part : std::uint8_t { none, ours, suspended };
@@ -74,12 +93,12 @@ class ShelfModel {
     bool copying = false;
     bool full = false;
     bool suspended = false;
-    std::int64_t last_watermark = 0;                   ///< Of the last commit of this assignment.
+    std::int64_t last_watermark = 0;                                ///< Of the last commit of this assignment.
     std::optional<std::pair<std::int64_t, CommitNote>> told_all{};  ///< What the broker is known to have.
 
     [[nodiscard]] bool is_settled(std::int64_t offset) const {
-      return offset < start || (offset < static_cast<std::int64_t>(settled.size()) &&
-                                settled[static_cast<std::size_t>(offset)]);
+      return offset < start ||
+             (offset < static_cast<std::int64_t>(settled.size()) && settled[static_cast<std::size_t>(offset)]);
     }
     [[nodiscard]] std::int64_t watermark() const {
       std::int64_t offset = start;

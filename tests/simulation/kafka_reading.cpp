@@ -45,7 +45,10 @@ bool KafkaMachine::poll(C& c) {
     skipped = c.shelf.skip_to(key, at);
     check_equal(skipped, c.model.skip_to(key, at), "marks at the end of a log");
   }
-  say([&] { return c.name + " reads " + text_of({key, from}) + " to " + std::to_string(at) + ", skips " + std::to_string(skipped); });
+  say([&] {
+    return c.name + " reads " + text_of({key, from}) + " to " + std::to_string(at) + ", skips " +
+           std::to_string(skipped);
+  });
   return true;
 }
 
@@ -156,7 +159,8 @@ bool KafkaMachine::end_rewrite(C& c) {
       left.push_back(std::move(waiting));
       continue;
     }
-    const LogRecord copy{.message = record.message, .attempts = record.attempts + waiting.deliveries, .due_ms = record.due_ms};
+    const LogRecord copy{
+        .message = record.message, .attempts = record.attempts + waiting.deliveries, .due_ms = record.due_ms};
     copies.emplace_back(place.key.number, world_.append(place.key, copy));
     if (here) world_.end(item->record, Fate::copied);
     written.push_back(std::move(waiting));
@@ -167,7 +171,9 @@ bool KafkaMachine::end_rewrite(C& c) {
     c.shelf.rewritten(partition, known);
     c.model.rewritten(partition, known);
   }
-  say([&] { return c.name + " has written anew " + std::to_string(written.size()) + ", not " + std::to_string(left.size()); });
+  say([&] {
+    return c.name + " has written anew " + std::to_string(written.size()) + ", not " + std::to_string(left.size());
+  });
   for (const auto& waiting : written) c.model.end_rewrite(waiting.place, true);
   for (const auto& waiting : left) c.model.end_rewrite(waiting.place, false);
   c.shelf.end_rewrite(std::move(written), true);

@@ -22,7 +22,7 @@ bool KafkaMachine::hand_out(C& c) {
     ShelfModel::Item& item = *c.model.find(place);
     const LogRecord& record = item.record;
     say([&] { return c.name + " hands out " + text_of(place) + ", attempt " + std::to_string(out[i].attempts); });
-    check(out[i].message->id() == "m" + std::to_string(record.message), [&] {
+    check(out[i].message->id() == "m" + std::to_string(record.message) && number_of(out[i]) == record.number, [&] {
       return "D5: handed out is " + out[i].message->id() + ", the next was m" + std::to_string(record.message);
     });
     const std::int64_t attempts = record.attempts + c.model.partitions.at(place.key).deliveries.at(place.offset);
@@ -33,10 +33,11 @@ bool KafkaMachine::hand_out(C& c) {
     const KafkaWorld::Partition& log = world_.logs.at(place.key);
     if (is_current(c) && log.stored && !log.stale) {
       const auto note = kafka::read_note(log.stored->second, log.stored->first);
-      const bool settled = place.offset < log.stored->first ||
-                           std::ranges::any_of(note->settled, [&](const OffsetRange& run) {
-                             return run.first <= place.offset && place.offset < run.end;
-                           });
+      const bool settled =
+          place.offset < log.stored->first ||
+          std::ranges::any_of(
+              note->settled,
+              [&](const OffsetRange& run) { return run.first <= place.offset && place.offset < run.end; });
       check(!settled, "D1: settled and committed, and handed out again by who owns the partition");
       for (const auto& other : consumers_) {
         ShelfModel::Item* const there = other.get() == &c ? nullptr : other->model.find(place);
@@ -150,7 +151,8 @@ bool KafkaMachine::nack(C& c) {
   say([&] { return c.name + " nacks " + text_of(held.place) + (item != nullptr ? "" : ", in vain"); });
   if (item == nullptr) return true;
   check(move->from == held.place, "where a nacked message lies");
-  const std::int64_t attempts = item->record.attempts + c.model.partitions.at(held.place.key).deliveries.at(held.place.offset);
+  const std::int64_t attempts =
+      item->record.attempts + c.model.partitions.at(held.place.key).deliveries.at(held.place.offset);
   check_equal(move->attempts, attempts, "D6: attempts of a nacked message");
   c.moves.push_back({.held = held,
                      .record = item->record,
@@ -178,7 +180,10 @@ bool KafkaMachine::end_move(C& c) {
   ShelfModel::Item* const item = c.model.find(move.held.place);
   const bool here = item != nullptr && item->at == At::moving && item->hand_over == move.held.hand_over;
   say([&] {
-    return "the copy of " + text_of(move.held.place) + (told ? " is written" : written ? " is written, and the answer lost" : " fails") +
+    return "the copy of " + text_of(move.held.place) +
+           (told      ? " is written"
+            : written ? " is written, and the answer lost"
+                      : " fails") +
            (here ? "" : "; nobody waits for it");
   });
   c.shelf.end_move(move.held.tag, told);
@@ -225,7 +230,8 @@ bool KafkaMachine::keep(C& c) {
   check_equal(tag.has_value(), item != nullptr, "D8: whether a delivery can be kept");
   if (item == nullptr) return true;
   c.model.keep(held.place, counted);
-  check_equal(tag->attempts, item->record.attempts + c.model.partitions.at(held.place.key).deliveries.at(held.place.offset),
+  check_equal(tag->attempts,
+              item->record.attempts + c.model.partitions.at(held.place.key).deliveries.at(held.place.offset),
               "D6: attempts of one that is kept");
   check(c.shelf.find(held.tag) == nullptr, "D8: the delivery before is found");
   held.tag = *tag;
@@ -259,11 +265,8 @@ bool KafkaMachine::give_all_back(C& c) {
   check_equal(all.size(), c.model.ready.size(), "ready after all was given back");
   static_cast<void>(c.shelf.hand_out(all, Shelf::kForever));
   for (const Delivery& delivery : all) {
-    const auto it = std::ranges::find_if(c.model.ready, [&](Place place) {
-      const ShelfModel::Item& item = *c.model.find(place);
-      return delivery.message->id() == "m" + std::to_string(item.record.message) &&
-             delivery.attempts == item.record.attempts + c.model.partitions.at(place.key).deliveries[place.offset] + 1;
-    });
+    const auto it = std::ranges::find_if(
+        c.model.ready, [&](Place place) { return c.model.find(place)->record.number == number_of(delivery); });
     check(it != c.model.ready.end(), "D20: what was given back is ready");
     order.push_back(*it);
     c.model.ready.erase(it);
@@ -274,12 +277,16 @@ bool KafkaMachine::give_all_back(C& c) {
   handing.deliveries = std::move(all);
   for (std::size_t i = 0; i < places.size(); ++i) {
     ShelfModel::Item& item = *c.model.find(places[i]);
+    check_equal(handing.deliveries[i].attempts,
+                item.record.attempts + c.model.partitions.at(places[i].key).deliveries.at(places[i].offset),
+                "D6: attempts of what was given back");
     check_equal(handing.deliveries[i].lease_expired, item.lease_expired, "D7: whether its lease had run out");
     handing.was_expired.push_back(std::exchange(item.lease_expired, false));
     handing.held.push_back({.tag = handing.deliveries[i].tag, .place = places[i], .hand_over = item.hand_over});
     c.tags[item.hand_over] = handing.deliveries[i].tag;
   }
-  for (std::size_t i = places.size(); i-- > 0;) take_back(c, handing.deliveries[i], handing.held[i], handing.was_expired[i]);
+  for (std::size_t i = places.size(); i-- > 0;)
+    take_back(c, handing.deliveries[i], handing.held[i], handing.was_expired[i]);
   return true;
 }
 

@@ -23,8 +23,8 @@ class KafkaWorld {
     std::int64_t low = 0;
     std::vector<LogRecord> records{};
     std::optional<std::pair<std::int64_t, std::string>> stored{};  ///< The group's offset and its metadata.
-    std::int64_t floor = 0;  ///< A commit below it would be a step back.
-    bool stale = false;      ///< The log was cut off, and what is stored tells nothing until the next commit.
+    std::int64_t floor = 0;                                        ///< A commit below it would be a step back.
+    bool stale = false;  ///< The log was cut off, and what is stored tells nothing until the next commit.
 
     /// Somebody saw that it was cut off, and begins from its start.
     void read_anew() {

@@ -56,9 +56,8 @@ inline void check(bool ok, const char* text) {
 }
 template <class A, class B>
 void check_equal(const A& is, const B& expected, const char* what) {
-  check(is == expected, [&] {
-    return std::string(what) + ": is " + std::to_string(is) + ", expected " + std::to_string(expected);
-  });
+  check(is == expected,
+        [&] { return std::string(what) + ": is " + std::to_string(is) + ", expected " + std::to_string(expected); });
 }
 
 /// What happened, as lines. Off until a seed is run again to be read about.
@@ -89,6 +88,7 @@ class Coverage {
     std::string from{};
     std::string event{};
     std::string to{};
+    bool rare = false;  ///< Known, and too seldom to be asked for.
   };
   Coverage(std::string name, std::vector<std::string> states, std::vector<std::string> events,
            std::vector<Transition> expected);

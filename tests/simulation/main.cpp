@@ -50,8 +50,9 @@ Options parse(const std::vector<std::string>& words) {
       return result;
     };
     if (name == "--machine") {
-      const std::size_t known =
-          std::erase_if(options.kinds, [&](const Kind& kind) { return ("," + value + ",").find("," + std::string(kind.name) + ",") == std::string::npos; });
+      const std::size_t known = std::erase_if(options.kinds, [&](const Kind& kind) {
+        return ("," + value + ",").find("," + std::string(kind.name) + ",") == std::string::npos;
+      });
       static_cast<void>(known);
       if (options.kinds.empty()) throw std::invalid_argument("--machine " + value);
     } else if (name == "--seeds") {
@@ -100,7 +101,8 @@ void tell(const Kind& kind, std::uint64_t seed, int steps, const Failure& failur
               static_cast<unsigned long long>(seed), failure.step, steps,
               failure.step > steps ? " (what is left is worked off)" : "", failure.what.c_str());
   if (!again || again->step != failure.step || again->what != failure.what) {
-    std::printf("NOT DETERMINISTIC: the same seed went another way: %s\n", again ? again->what.c_str() : "all was well");
+    std::printf("NOT DETERMINISTIC: the same seed went another way: %s\n",
+                again ? again->what.c_str() : "all was well");
   }
   std::printf("Again: simulation --machine %s --seed %llu --steps %d --trace\n", std::string(kind.name).c_str(),
               static_cast<unsigned long long>(seed), steps);
@@ -144,7 +146,6 @@ int main(int argc, char** argv) try {
   namespace simulation = lrpc::queue::simulation;
   return simulation::run(simulation::parse({argv + 1, argv + argc}));
 } catch (const std::invalid_argument& error) {
-  std::fprintf(stderr, "simulation: %s\n%s", error.what(),
-               lrpc::queue::simulation::kUsage);
+  std::fprintf(stderr, "simulation: %s\n%s", error.what(), lrpc::queue::simulation::kUsage);
   return 2;
 }

@@ -21,18 +21,58 @@ std::string name_of(int number) { return "m" + std::to_string(number); }
 
 Coverage memory_coverage("a message in a channel of the memory back end",
                          {"none", "fifo", "line", "in flight", "lapsed", "delayed", "dead", "gone"},
-                         {"publish", "publish_later", "hand_out", "ack", "retry", "retry_later", "give_back", "keep",
-                          "bury", "drop", "expire", "due", "touch", "drop_oldest", "drop_all", "requeue", "purge",
-                          "beyond_limit", "close", "delete_channel"},
-                         {});
+                         {"publish",     "publish_later", "hand_out",     "ack",         "retry",
+                          "retry_later", "give_back",     "keep",         "bury",        "drop",
+                          "expire",      "due",           "touch",        "drop_oldest", "drop_all",
+                          "requeue",     "purge",         "beyond_limit", "close",       "delete_channel"},
+                         {{"none", "publish", "fifo"},
+                          {"none", "publish_later", "delayed"},
+                          {"fifo", "hand_out", "in flight"},
+                          {"fifo", "drop_oldest", "gone"},
+                          {"fifo", "drop_all", "gone"},
+                          {"fifo", "delete_channel", "gone"},
+                          {"line", "hand_out", "in flight"},
+                          {"line", "drop_oldest", "gone"},
+                          {"line", "drop_all", "gone"},
+                          {"line", "delete_channel", "gone"},
+                          {"in flight", "ack", "gone"},
+                          {"in flight", "retry", "line"},
+                          {"in flight", "retry_later", "delayed"},
+                          {"in flight", "give_back", "line"},
+                          {"in flight", "keep", "in flight"},
+                          {"in flight", "bury", "dead"},
+                          {"in flight", "drop", "gone"},
+                          {"in flight", "expire", "lapsed"},
+                          {"in flight", "touch", "in flight"},
+                          {"in flight", "close", "line"},
+                          {"in flight", "delete_channel", "gone"},
+                          {"lapsed", "hand_out", "in flight"},
+                          {"lapsed", "ack", "gone"},
+                          {"lapsed", "retry", "line"},
+                          {"lapsed", "retry_later", "delayed"},
+                          {"lapsed", "give_back", "line"},
+                          {"lapsed", "keep", "in flight"},
+                          {"lapsed", "bury", "dead"},
+                          {"lapsed", "drop", "gone"},
+                          {"lapsed", "touch", "in flight"},
+                          {"lapsed", "drop_oldest", "gone"},
+                          {"lapsed", "drop_all", "gone"},
+                          {"lapsed", "delete_channel", "gone"},
+                          {"delayed", "due", "line"},
+                          {"delayed", "drop_all", "gone"},
+                          {"delayed", "delete_channel", "gone"},
+                          {"dead", "requeue", "line"},
+                          {"dead", "purge", "gone"},
+                          {"dead", "beyond_limit", "gone"}});
 
 MemoryMachine::MemoryMachine(std::uint64_t seed, Journal& journal)
     : random_(seed),
       journal_(journal),
       clock_(std::make_shared<ManualClock>(TimePoint(std::chrono::milliseconds(1'700'000'000'000)))) {
   Config config;
-  backend_ = must(memory::make_backend({.config = config, .clock = clock_, .logger = [](LogLevel, std::string_view) {}}),
-                  "a back end");
+  backend_ =
+      must(memory::make_backend({.config = config, .clock = clock_, .logger = [](LogLevel, std::string_view) {}}),
+           "a back end");
   topic_policy_.max_msg_size = random_.chance(50) ? 1'000'000 : random_.between(3, 20);
   topic_policy_.overflow = random_.chance(50) ? Overflow::reject : Overflow::drop_oldest;
   policy_.ack_timeout = Duration(random_.between(50, 500));
@@ -41,18 +81,19 @@ MemoryMachine::MemoryMachine(std::uint64_t seed, Journal& journal)
   say([&] {
     return "at most " + std::to_string(topic_policy_.max_msg_size) +
            (topic_policy_.overflow == Overflow::reject ? ", reject" : ", drop the oldest") + ", lease of " +
-           std::to_string(policy_.ack_timeout.count()) + " ms, dead letters " + std::to_string(policy_.dead_letter_limit);
+           std::to_string(policy_.ack_timeout.count()) + " ms, dead letters " +
+           std::to_string(policy_.dead_letter_limit);
   });
   open_.push_back(std::make_unique<Open>(Open{.name = "a"}));
 }
 
 void MemoryMachine::step() {
   static const std::vector<Weighted> steps{
-      {&MemoryMachine::publish, 20},     {&MemoryMachine::receive, 22},        {&MemoryMachine::ack, 8},
-      {&MemoryMachine::ack_id, 3},       {&MemoryMachine::settle, 16},         {&MemoryMachine::touch, 4},
-      {&MemoryMachine::find, 2},         {&MemoryMachine::pass_time, 12},      {&MemoryMachine::stats, 3},
-      {&MemoryMachine::drop_all, 1},     {&MemoryMachine::dead_letters, 2},    {&MemoryMachine::requeue, 3},
-      {&MemoryMachine::purge, 1},        {&MemoryMachine::switch_receiving, 1}, {&MemoryMachine::reopen, 3},
+      {&MemoryMachine::publish, 20},       {&MemoryMachine::receive, 22},         {&MemoryMachine::ack, 8},
+      {&MemoryMachine::ack_id, 3},         {&MemoryMachine::settle, 16},          {&MemoryMachine::touch, 4},
+      {&MemoryMachine::find, 2},           {&MemoryMachine::pass_time, 12},       {&MemoryMachine::stats, 3},
+      {&MemoryMachine::drop_all, 1},       {&MemoryMachine::dead_letters, 2},     {&MemoryMachine::requeue, 3},
+      {&MemoryMachine::purge, 1},          {&MemoryMachine::switch_receiving, 1}, {&MemoryMachine::reopen, 3},
       {&MemoryMachine::delete_channel, 1}, {&MemoryMachine::open_another, 1}};
   static const int all = [] {
     int sum = 0;
@@ -132,7 +173,9 @@ bool MemoryMachine::publish(Open& /*o*/) {
   }
   const bool fits = make_room(count);
   const auto published = topic_->publish(batch, Duration(0));
-  say([&] { return "publish " + std::to_string(count) + " up to " + name_of(messages_ - 1) + (published ? "" : ": refused"); });
+  say([&] {
+    return "publish " + std::to_string(count) + " up to " + name_of(messages_ - 1) + (published ? "" : ": refused");
+  });
   check_equal(published.has_value(), fits, "D16: whether there is room");
   if (!fits) {
     check(published.error().code == ErrorCode::queue_full, "D16: a refusal that is not queue_full");
@@ -164,16 +207,18 @@ bool MemoryMachine::receive(Open& o) {
     most = std::min(most, static_cast<std::size_t>(std::max<std::int64_t>(options.limit - m.unrenewed(), 0)));
   }
   if (!o.receiving) most = 0;
-  say([&] { return o.name + " receives " + std::to_string(count) + " of " + std::to_string(out.size()) + (options.renewed ? ", renewed" : ""); });
+  say([&] {
+    return o.name + " receives " + std::to_string(count) + " of " + std::to_string(out.size()) +
+           (options.renewed ? ", renewed" : "");
+  });
   for (std::size_t i = 0; i < count; ++i) {
     check(i < most, "D11: more than the limit, or while receiving is off");
     const int number = out[i].message->body_as<Counted>()->number;
     const bool expired_before = out[i].lease_expired;
     ChannelModel::Entry* const entry = m.take(number, options.renewed, now.tick_ms + policy_.ack_timeout.count());
     check(entry != nullptr, [&] { return "D1: handed out is " + name_of(number) + ", and nothing is ready"; });
-    check(entry->number == number, [&] {
-      return "D5: handed out is " + name_of(number) + ", the next is " + name_of(entry->number);
-    });
+    check(entry->number == number,
+          [&] { return "D5: handed out is " + name_of(number) + ", the next is " + name_of(entry->number); });
     check_equal(expired_before, std::exchange(entry->lease_expired, false), "D7: whether its lease had run out");
     check_equal(out[i].attempts, entry->attempts, "D6: attempts");
     check_equal(out[i].tag.attempts, entry->attempts, "D6: attempts of the tag");
@@ -219,7 +264,8 @@ bool MemoryMachine::find(Open& o) {
   const auto found = o.channel->find(name_of(number));
   const ChannelModel::Entry* newest = nullptr;
   for (const auto& [id, entry] : model(o).entries) {
-    if (entry.number == number && entry.hand_over != 0 && (newest == nullptr || entry.hand_over > newest->hand_over)) newest = &entry;
+    if (entry.number == number && entry.hand_over != 0 && (newest == nullptr || entry.hand_over > newest->hand_over))
+      newest = &entry;
   }
   check_equal(found.has_value(), newest != nullptr, "D10: whether an id is found");
   if (found) check_equal(found->attempts, newest->attempts, "D6: attempts of an id");
@@ -269,7 +315,10 @@ bool MemoryMachine::settle(Open& o) {
     const Settlement& s = asked[i];
     // One that was kept by an earlier one of these has another tag by now.
     ChannelModel::Entry* const entry = s.tag == held.tag ? m.held(held.id, held.hand_over) : nullptr;
-    say([&] { return o.name + " settles " + (entry ? name_of(entry->number) : "something") + " by action " + std::to_string(static_cast<int>(s.action)) + (entry ? "" : ", in vain"); });
+    say([&] {
+      return o.name + " settles " + (entry ? name_of(entry->number) : "something") + " by action " +
+             std::to_string(static_cast<int>(s.action)) + (entry ? "" : ", in vain");
+    });
     check_equal(settlements[i].done, entry != nullptr, "D10: whether a settlement is taken");
     if (entry == nullptr) continue;
     switch (s.action) {
@@ -345,7 +394,8 @@ bool MemoryMachine::dead_letters(Open& o) {
   std::string cursor;
   auto expected = m.dead.begin();
   for (;;) {
-    const DeadPage page = must(o.channel->dead_letters(static_cast<std::size_t>(random_.between(1, 3)), cursor), "dead letters");
+    const DeadPage page =
+        must(o.channel->dead_letters(static_cast<std::size_t>(random_.between(1, 3)), cursor), "dead letters");
     for (const DeadRecord& record : page.items) {
       check(expected != m.dead.end(), "D18: a dead letter too many");
       check_equal(record.message->body_as<Counted>()->number, expected->entry.number, "D18: which dead letter");

@@ -57,7 +57,8 @@ void ChannelModel::line_up_behind(std::uint64_t id) {
 void ChannelModel::line_up_in_front(std::uint64_t id) {
   Entry& entry = entries.at(id);
   entry.stand = Stand::line;
-  const auto at = std::ranges::upper_bound(front_, entry.order, {}, [this](std::uint64_t one) { return entries.at(one).order; });
+  const auto at =
+      std::ranges::upper_bound(front_, entry.order, {}, [this](std::uint64_t one) { return entries.at(one).order; });
   front_.insert(at, id);
 }
 
@@ -216,7 +217,8 @@ void ChannelModel::clear() {
   purge();
 }
 
-std::int64_t ChannelModel::requeue(const std::vector<int>& numbers, bool all, std::int64_t wall_ms, Duration fresh_ttl) {
+std::int64_t ChannelModel::requeue(const std::vector<int>& numbers, bool all, std::int64_t wall_ms,
+                                   Duration fresh_ttl) {
   std::deque<Dead> kept;
   std::int64_t count = 0;
   for (const Dead& one : dead) {
@@ -245,7 +247,8 @@ std::int64_t ChannelModel::purge() {
 }
 
 bool ChannelModel::has_ties() const {
-  return std::ranges::adjacent_find(front_, {}, [this](std::uint64_t id) { return entries.at(id).order; }) != front_.end();
+  return std::ranges::adjacent_find(front_, {}, [this](std::uint64_t id) { return entries.at(id).order; }) !=
+         front_.end();
 }
 
 std::int64_t ChannelModel::count(Stand stand) const {
@@ -253,9 +256,8 @@ std::int64_t ChannelModel::count(Stand stand) const {
 }
 
 std::int64_t ChannelModel::unrenewed() const {
-  return std::ranges::count_if(entries, [](const auto& one) {
-    return one.second.stand == Stand::in_flight && !one.second.renewed;
-  });
+  return std::ranges::count_if(
+      entries, [](const auto& one) { return one.second.stand == Stand::in_flight && !one.second.renewed; });
 }
 
 }  // namespace lrpc::queue::simulation

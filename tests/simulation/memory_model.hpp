@@ -18,8 +18,26 @@ namespace lrpc::queue::simulation {
 /// lease ran out, and still its consumer's to settle until it is handed out again (D9).
 enum class Stand : std::uint8_t { none, fifo, line, in_flight, lapsed, delayed, dead, gone };
 enum class MemoryEvent : std::uint8_t {
-  publish, publish_later, hand_out, ack, retry, retry_later, give_back, keep, bury, drop, expire, due, touch,
-  drop_oldest, drop_all, requeue, purge, beyond_limit, close, delete_channel
+  publish,
+  publish_later,
+  hand_out,
+  ack,
+  retry,
+  retry_later,
+  give_back,
+  keep,
+  bury,
+  drop,
+  expire,
+  due,
+  touch,
+  drop_oldest,
+  drop_all,
+  requeue,
+  purge,
+  beyond_limit,
+  close,
+  delete_channel
 };
 
 extern Coverage memory_coverage;

@@ -15,19 +15,50 @@ Coverage held_coverage("an entry in a client's table", {"none", "held", "being k
                        {"put", "put_again", "put_after_end", "ack", "keep", "kept", "not_kept", "give_back",
                         "given_back", "not_given_back", "touch", "refused", "end_by", "forget_ended", "goes_on",
                         "not_ours"},
-                       {});
+                       {{"none", "put", "held"},
+                        {"held", "put_again", "held"},
+                        {"held", "put_after_end", "held"},
+                        {"held", "ack", "none"},
+                        {"held", "keep", "being kept"},
+                        {"held", "give_back", "going back"},
+                        {"held", "touch", "held"},
+                        {"held", "refused", "none"},
+                        {"held", "end_by", "held"},
+                        {"held", "forget_ended", "none"},
+                        {"held", "goes_on", "held"},
+                        {"held", "not_ours", "none"},
+                        {"being kept", "put_again", "being kept"},
+                        {"being kept", "put_after_end", "held"},
+                        {"being kept", "kept", "held"},
+                        {"being kept", "not_kept", "held"},
+                        {"being kept", "touch", "being kept"},
+                        {"being kept", "refused", "none"},
+                        {"being kept", "forget_ended", "none"},
+                        {"being kept", "goes_on", "being kept"},
+                        {"being kept", "not_ours", "none"},
+                        {"going back", "put_after_end", "held"},
+                        {"going back", "given_back", "none"},
+                        {"going back", "not_given_back", "held"},
+                        {"going back", "touch", "going back"},
+                        {"going back", "refused", "none"},
+                        {"going back", "forget_ended", "none"},
+                        {"going back", "goes_on", "going back"},
+                        {"going back", "not_ours", "none", true}});
 
 RedisMachine::RedisMachine(std::uint64_t seed, Journal& journal)
-    : random_(seed), journal_(journal), lease_(random_.between(50, 300)), clients_(static_cast<std::size_t>(random_.between(1, 3))) {
+    : random_(seed),
+      journal_(journal),
+      lease_(random_.between(50, 300)),
+      clients_(static_cast<std::size_t>(random_.between(1, 3))) {
   say([&] { return std::to_string(clients_.size()) + " clients, lease of " + std::to_string(lease_) + " ms"; });
 }
 
 void RedisMachine::step() {
   static const std::vector<Weighted> steps{
-      {&RedisMachine::publish, 10},    {&RedisMachine::pass_time, 10}, {&RedisMachine::begin_ask, 14},
-      {&RedisMachine::serve_ask, 14},  {&RedisMachine::end_ask, 14},   {&RedisMachine::find_lost, 4},
+      {&RedisMachine::publish, 10},    {&RedisMachine::pass_time, 10},  {&RedisMachine::begin_ask, 14},
+      {&RedisMachine::serve_ask, 14},  {&RedisMachine::end_ask, 14},    {&RedisMachine::find_lost, 4},
       {&RedisMachine::begin_call, 16}, {&RedisMachine::serve_call, 16}, {&RedisMachine::end_call, 16},
-      {&RedisMachine::want, 3},        {&RedisMachine::keep_alive, 2}, {&RedisMachine::end_by, 2},
+      {&RedisMachine::want, 3},        {&RedisMachine::keep_alive, 2},  {&RedisMachine::end_by, 2},
       {&RedisMachine::crash, 1}};
   static const int all = [] {
     int sum = 0;
@@ -124,7 +155,10 @@ bool RedisMachine::begin_ask(Client& c) {
       c.lost.pop_back();
     }
   }
-  say([&] { return "client " + std::to_string(number_of(c)) + (ask.look ? " looks, " : " reads, ") + std::to_string(ask.ended.size()) + " ended"; });
+  say([&] {
+    return "client " + std::to_string(number_of(c)) + (ask.look ? " looks, " : " reads, ") +
+           std::to_string(ask.ended.size()) + " ended";
+  });
   c.ask = std::move(ask);
   return true;
 }
@@ -170,7 +204,8 @@ bool RedisMachine::end_ask(Client& c) {
   for (const redis::Ended& one : ask.ended) {
     const auto it = c.model.find(one.handle.entry_id.ms);
     if (it == c.model.end()) continue;
-    if (it->second.deliveries == one.handle.deliveries && it->second.until <= ask.begin) forget(c, it->first, HoldEvent::forget_ended);
+    if (it->second.deliveries == one.handle.deliveries && it->second.until <= ask.begin)
+      forget(c, it->first, HoldEvent::forget_ended);
   }
   return true;
 }
@@ -206,9 +241,13 @@ void RedisMachine::put(Client& c, const redis::Taken& taken, bool renewed) {
                      .base = taken.entry.attempts,
                      .until = until,
                      .renewed_at = tick_,
-                     .message = entries_.contains(number) ? entries_.at(number).message : std::stoi(taken.entry.message->id().substr(1))};
+                     .message = entries_.contains(number) ? entries_.at(number).message
+                                                          : std::stoi(taken.entry.message->id().substr(1))};
   c.user.push_back(*is.tag);
-  say([&] { return "client " + std::to_string(number_of(c)) + " hands out entry " + std::to_string(number) + ", attempt " + std::to_string(is.attempts); });
+  say([&] {
+    return "client " + std::to_string(number_of(c)) + " hands out entry " + std::to_string(number) + ", attempt " +
+           std::to_string(is.attempts);
+  });
 }
 
 // What the server believes that a client holds, and it does not.
@@ -273,7 +312,8 @@ bool RedisMachine::begin_call(Client& c) {
   call.number = call.tag.attempts;
   call.counted = held->attempts - (call.counts ? 0 : 1);
   const Hold stood = held->stands();
-  if (call.what == What::keep || call.what == What::give_back) call.counted = std::max<std::int64_t>(call.counted - held->base, 0);
+  if (call.what == What::keep || call.what == What::give_back)
+    call.counted = std::max<std::int64_t>(call.counted - held->base, 0);
   if (call.what == What::keep) {
     c.table.set_being_kept(call.tag, true);
     held->being_kept = true;
@@ -286,7 +326,10 @@ bool RedisMachine::begin_call(Client& c) {
     c.table.wanted({&call.tag, 1}, tick_);
     held->renewed_at = tick_;
   }
-  say([&] { return "client " + std::to_string(number_of(c)) + " asks for " + std::to_string(static_cast<int>(call.what)) + " of entry " + std::to_string(call.handle.entry_id.ms); });
+  say([&] {
+    return "client " + std::to_string(number_of(c)) + " asks for " + std::to_string(static_cast<int>(call.what)) +
+           " of entry " + std::to_string(call.handle.entry_id.ms);
+  });
   c.calls.push_back(call);
   return true;
 }
@@ -295,7 +338,9 @@ bool RedisMachine::serve_call(Client& c) {
   const auto it = std::ranges::find_if(c.calls, [](const Call& call) { return !call.answer; });
   if (it == c.calls.end()) return false;
   it->answer = at_server(number_of(c), *it);
-  say([&] { return "the server answers " + std::to_string(*it->answer) + " for entry " + std::to_string(it->handle.entry_id.ms); });
+  say([&] {
+    return "the server answers " + std::to_string(*it->answer) + " for entry " + std::to_string(it->handle.entry_id.ms);
+  });
   return true;
 }
 
@@ -329,7 +374,10 @@ bool RedisMachine::end_call(Client& c) {
     }
     return true;
   }
-  say([&] { return "client " + std::to_string(number_of(c)) + " hears " + std::to_string(*call.answer) + " for entry " + std::to_string(call.handle.entry_id.ms); });
+  say([&] {
+    return "client " + std::to_string(number_of(c)) + " hears " + std::to_string(*call.answer) + " for entry " +
+           std::to_string(call.handle.entry_id.ms);
+  });
   if (call.what == What::touch) {
     bool survives = *call.answer > 0;
     if (!survives) {
@@ -368,7 +416,11 @@ bool RedisMachine::end_call(Client& c) {
     return true;
   }
   c.table.remove(call.tag);
-  if (held != nullptr) forget(c, number, call.what == What::give_back ? HoldEvent::given_back : *call.answer > 0 ? HoldEvent::ack : HoldEvent::refused);
+  if (held != nullptr)
+    forget(c, number,
+           call.what == What::give_back ? HoldEvent::given_back
+           : *call.answer > 0           ? HoldEvent::ack
+                                        : HoldEvent::refused);
   return true;
 }
 
@@ -385,7 +437,8 @@ bool RedisMachine::keep_alive(Client& c) {
   std::vector<redis::Handle> handles = c.table.long_leases(tick_);
   std::vector<redis::Handle> expected;
   for (const auto& [number, held] : c.model) {
-    if (!held.renewed() && held.long_lease && held.until > tick_) expected.push_back({.entry_id = entry_id(number), .deliveries = held.deliveries});
+    if (!held.renewed() && held.long_lease && held.until > tick_)
+      expected.push_back({.entry_id = entry_id(number), .deliveries = held.deliveries});
   }
   std::ranges::sort(handles, {}, &redis::Handle::entry_id);
   check(handles == expected, "D9: which long leases are kept alive");
@@ -463,7 +516,8 @@ void RedisMachine::finish() {
       compare(c);
     }
   }
-  check(entries_.empty(), [&] { return "D1: entry " + std::to_string(entries_.begin()->first) + " is handed to nobody"; });
+  check(entries_.empty(),
+        [&] { return "D1: entry " + std::to_string(entries_.begin()->first) + " is handed to nobody"; });
 }
 
 Kind redis_kind() {

@@ -17,8 +17,22 @@ namespace lrpc::queue::simulation {
 /// server is being told.
 enum class Hold : std::uint8_t { none, held, keeping, going };
 enum class HoldEvent : std::uint8_t {
-  put, put_again, put_after_end, ack, keep, kept, not_kept, give_back, given_back, not_given_back, touch, refused,
-  end_by, forget_ended, goes_on, not_ours
+  put,
+  put_again,
+  put_after_end,
+  ack,
+  keep,
+  kept,
+  not_kept,
+  give_back,
+  given_back,
+  not_given_back,
+  touch,
+  refused,
+  end_by,
+  forget_ended,
+  goes_on,
+  not_ours
 };
 
 extern Coverage held_coverage;
@@ -62,7 +76,7 @@ class RedisMachine final : public Machine {
     DeliveryTag tag{};
     redis::Handle handle{};
     std::int64_t counted = 0;
-    int number = 0;                      ///< The delivery's.
+    int number = 0;  ///< The delivery's.
     bool counts = true;
     Duration lease{0};
     std::optional<std::int64_t> answer{};  ///< What the server said: 0 = not yours.
