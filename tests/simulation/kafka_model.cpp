@@ -4,13 +4,6 @@
 #include <algorithm>
 
 namespace lrpc::queue::simulation {
-namespace {
-
-void count(At from, ShelfEvent event, At to) { shelf_coverage.count(from, event, to); }
-void count(Part from, PartEvent event, Part to) { partition_coverage.count(from, event, to); }
-
-}  // namespace
-
 std::string text_of(Place place) {
   return (place.key.lane == Lane::topic ? "topic-" : "retry-") + std::to_string(place.key.number) + "@" +
          std::to_string(place.offset);
@@ -63,7 +56,7 @@ Shelf::Start ShelfModel::assign(PartitionKey key, const std::optional<Shelf::Com
     partition.assignment = ++last_assignment_;
     partition.handed_out = partition.told = 0;
     partition.last_watermark = partition.watermark();
-    count(before, PartEvent::resume, Part::ours);
+    note_event(before, PartEvent::resume, Part::ours);
     for (auto place = partition.items.rbegin(); place != partition.items.rend(); ++place) {
       if (place->second.at == At::ready) ready.push_front({key, place->first});
       if (place->second.at == At::early) early.push_front({key, place->first});
@@ -77,7 +70,7 @@ Shelf::Start ShelfModel::assign(PartitionKey key, const std::optional<Shelf::Com
     return partition.end < log.low || partition.end > log.high ? relocate(key, log) : Shelf::Start{partition.end};
   }
   const bool beyond = committed && committed->offset > log.high;
-  count(before, beyond ? PartEvent::begin_anew : PartEvent::assign, Part::ours);
+  note_event(before, beyond ? PartEvent::begin_anew : PartEvent::assign, Part::ours);
   Shelf::Start start = begin(key, committed && !beyond ? *committed : Shelf::Committed{.offset = log.low}, log);
   start.anew = beyond;
   return start;
@@ -85,7 +78,7 @@ Shelf::Start ShelfModel::assign(PartitionKey key, const std::optional<Shelf::Com
 
 Shelf::Start ShelfModel::relocate(PartitionKey key, Shelf::Log log) {
   Partition& partition = partitions.at(key);
-  count(Part::ours, partition.end > log.high ? PartEvent::begin_anew : PartEvent::relocate, Part::ours);
+  note_event(Part::ours, partition.end > log.high ? PartEvent::begin_anew : PartEvent::relocate, Part::ours);
   if (partition.end > log.high) {
     begin(key, {.offset = log.low}, log);
     return {.offset = log.low, .anew = true};
@@ -97,7 +90,7 @@ Shelf::Start ShelfModel::relocate(PartitionKey key, Shelf::Log log) {
 void ShelfModel::suspend(PartitionKey key) {
   const auto it = partitions.find(key);
   if (it == partitions.end() || it->second.suspended) return;
-  count(Part::ours, PartEvent::suspend, Part::suspended);
+  note_event(Part::ours, PartEvent::suspend, Part::suspended);
   it->second.suspended = true;
   const auto here = [&](Place place) { return place.key == key; };
   std::erase_if(ready, here);
@@ -116,7 +109,7 @@ void ShelfModel::forget_suspended() {
     if (partition.suspended) keys.push_back(key);
   }
   for (const PartitionKey key : keys) {
-    count(Part::suspended, PartEvent::forget, Part::none);
+    note_event(Part::suspended, PartEvent::forget, Part::none);
     forget(key);
   }
 }
@@ -124,7 +117,7 @@ void ShelfModel::forget_suspended() {
 void ShelfModel::forget(PartitionKey key) {
   const auto it = partitions.find(key);
   if (it == partitions.end()) return;
-  for (const auto& [offset, item] : it->second.items) count(item.at, ShelfEvent::forget, At::unread);
+  for (const auto& [offset, item] : it->second.items) note_event(item.at, ShelfEvent::forget, At::unread);
   const bool suspended = it->second.suspended;
   if (!suspended) {
     const auto here = [&](Place place) { return place.key == key; };
@@ -141,7 +134,7 @@ void ShelfModel::forget(PartitionKey key) {
 
 void ShelfModel::crash() {
   for (const auto& [key, partition] : partitions) {
-    count(partition.suspended ? Part::suspended : Part::ours, PartEvent::crash, Part::none);
+    note_event(partition.suspended ? Part::suspended : Part::ours, PartEvent::crash, Part::none);
   }
 }
 
@@ -168,7 +161,7 @@ std::int64_t ShelfModel::pass(Partition& partition, std::int64_t end, ShelfEvent
   for (std::int64_t offset = partition.end; offset < end; ++offset) {
     if (partition.foreseen.erase(offset) > 0 || partition.is_settled(offset)) continue;
     mark_settled(partition, offset);
-    count(At::unread, why, At::settled);
+    note_event(At::unread, why, At::settled);
     ++settled;
   }
   partition.end = std::max(partition.end, end);
@@ -210,7 +203,7 @@ void ShelfModel::take_in(Place place, const LogRecord& record, std::int64_t now_
     item.at = At::early;
     early.push_back(place);
   }
-  count(At::unread, why, item.at);
+  note_event(At::unread, why, item.at);
 }
 
 void ShelfModel::ingest(Place place, const LogRecord& record, std::int64_t now_ms) {
@@ -247,7 +240,7 @@ std::vector<Place> ShelfModel::mature(std::int64_t now_ms) {
       item.at = At::away;
       to_read.push_back(place);
     }
-    count(At::waiting, ShelfEvent::mature, item.at);
+    note_event(At::waiting, ShelfEvent::mature, item.at);
   }
   return to_read;
 }
@@ -258,7 +251,7 @@ void ShelfModel::came_back(Place place, bool gone) {
   if (gone) {
     settle(place, ShelfEvent::gone);
   } else {
-    count(At::away, ShelfEvent::refill, At::ready);
+    note_event(At::away, ShelfEvent::refill, At::ready);
     make_ready(place, *item, false);
   }
 }
@@ -272,7 +265,7 @@ std::vector<Place> ShelfModel::hand_out(std::size_t most, std::int64_t until) {
     Item& item = partition.items.at(place.offset);
     ++partition.handed_out;
     ++partition.deliveries[place.offset];
-    count(item.at, ShelfEvent::hand_out, At::out);
+    note_event(item.at, ShelfEvent::hand_out, At::out);
     item.at = At::out;
     item.until = until;
     item.hand_over = ++hand_overs;
@@ -290,7 +283,7 @@ void ShelfModel::expire(std::int64_t tick) {
   }
   for (auto place = expired.rbegin(); place != expired.rend(); ++place) {
     Item& item = *find(*place);
-    count(At::out, ShelfEvent::expire, At::ready);
+    note_event(At::out, ShelfEvent::expire, At::ready);
     item.lease_expired = true;
     make_ready(*place, item, true);
   }
@@ -299,7 +292,7 @@ void ShelfModel::expire(std::int64_t tick) {
 void ShelfModel::settle(Place place, ShelfEvent why) {
   Partition& partition = partitions.at(place.key);
   const auto it = partition.items.find(place.offset);
-  count(it->second.at, why, At::settled);
+  note_event(it->second.at, why, At::settled);
   partition.items.erase(it);
   mark_settled(partition, place.offset);
   after_settling(partition);
@@ -309,14 +302,14 @@ void ShelfModel::give_back(Place place, bool count_attempt, ShelfEvent why) {
   Partition& partition = partitions.at(place.key);
   if (!count_attempt) --partition.deliveries[place.offset];
   Item& item = partition.items.at(place.offset);
-  count(At::out, why, At::ready);
+  note_event(At::out, why, At::ready);
   make_ready(place, item, true);
 }
 
 void ShelfModel::keep(Place place, bool count_attempt) {
   Partition& partition = partitions.at(place.key);
   if (count_attempt) ++partition.deliveries[place.offset];
-  count(At::out, ShelfEvent::keep, At::out);
+  note_event(At::out, ShelfEvent::keep, At::out);
   partition.items.at(place.offset).hand_over = ++hand_overs;
 }
 
@@ -325,206 +318,6 @@ void ShelfModel::give_all_back() {
     for (auto& [offset, item] : partition.items) {
       if (item.at == At::out) give_back({key, offset}, true, ShelfEvent::give_back);
     }
-  }
-}
-
-// Moves.
-
-std::vector<Place> ShelfModel::begin_early(std::size_t most) {
-  std::vector<Place> places;
-  while (places.size() < most && !early.empty()) {
-    places.push_back(early.front());
-    early.pop_front();
-    Item& item = *find(places.back());
-    count(At::early, ShelfEvent::begin_move, At::moving);
-    item.before = std::exchange(item.at, At::moving);
-    item.hand_over = ++hand_overs;
-  }
-  return places;
-}
-
-void ShelfModel::begin_move(Place place) {
-  Item& item = *find(place);
-  count(At::out, ShelfEvent::begin_move, At::moving);
-  item.before = std::exchange(item.at, At::moving);
-}
-
-void ShelfModel::end_move(Place place, bool moved) {
-  Item& item = *find(place);
-  if (moved) return settle(place, ShelfEvent::moved);
-  item.at = item.before;
-  count(At::moving, ShelfEvent::not_moved, item.at);
-  if (item.at == At::early && !partitions.at(place.key).suspended) early.push_front(place);
-}
-
-bool ShelfModel::overflows(const Partition& partition) const {
-  return waiting.size() >= most_entries_ && unread_ && (!partition.first_copy || partition.end < *partition.first_copy);
-}
-
-std::vector<Place> ShelfModel::begin_rewrite(std::size_t most) {
-  std::vector<Place> all;
-  for (auto& [key, partition] : partitions) {
-    const bool overflow = overflows(partition);
-    if (key.lane != Lane::retry || partition.suspended || (!partition.full && !overflow)) continue;
-    partition.full = false;
-    partition.copying = partition.copying || overflow;
-    std::vector<std::pair<std::int64_t, Place>> mine;
-    for (const auto& [entry, kept] : waiting) {
-      if (entry.second.key == key) mine.push_back(entry);
-    }
-    if (overflow) {
-      std::ranges::reverse(mine);
-    } else {
-      std::ranges::sort(mine, {}, [](const auto& one) { return one.second; });
-    }
-    if (mine.size() > most) mine.resize(most);
-    for (const auto& [due, place] : mine) all.push_back(place);
-  }
-  for (const Place place : all) {
-    Item& item = *find(place);
-    const auto it = waiting.find({*item.record.due_ms, place});
-    item.kept = it->second;
-    if (item.kept) --kept_;
-    waiting.erase(it);
-    item.at = At::away;
-    count(At::waiting, ShelfEvent::begin_rewrite, At::away);
-  }
-  std::ranges::sort(all);
-  return all;
-}
-
-void ShelfModel::rewritten(std::int32_t partition, std::int64_t offset) {
-  const auto it = partitions.find({.lane = Lane::retry, .number = partition});
-  if (it == partitions.end() || !it->second.copying || it->second.first_copy) return;
-  it->second.first_copy = offset >= 0 ? offset : it->second.end;
-}
-
-bool ShelfModel::end_rewrite(Place place, bool written) {
-  Item* const item = find(place);
-  if (item == nullptr || item->at != At::away) return false;
-  if (written) {
-    partitions.at(place.key).deliveries.erase(place.offset);
-    settle(place, ShelfEvent::rewritten);
-  } else {
-    count(At::away, ShelfEvent::not_rewritten, At::waiting);
-    wait(place, *item);
-  }
-  return true;
-}
-
-void ShelfModel::set_unread(bool unread) {
-  unread_ = unread;
-  if (waiting.size() > most_entries_ / 2) return;
-  for (auto& [key, partition] : partitions) {
-    partition.first_copy.reset();
-    partition.copying = false;
-  }
-}
-
-std::vector<Place> ShelfModel::drop_all() {
-  std::vector<Place> dropped;
-  for (auto& [key, partition] : partitions) {
-    if (partition.suspended) continue;
-    for (const auto& [offset, item] : partition.items) {
-      if (item.at != At::out && item.at != At::moving) dropped.push_back({key, offset});
-    }
-  }
-  for (const Place place : dropped) settle(place, ShelfEvent::drop);
-  ready.clear();
-  early.clear();
-  waiting.clear();
-  kept_ = 0;
-  return dropped;
-}
-
-// Figures.
-
-ShelfModel::Item* ShelfModel::find(Place place) {
-  const auto partition = partitions.find(place.key);
-  if (partition == partitions.end()) return nullptr;
-  const auto it = partition->second.items.find(place.offset);
-  return it == partition->second.items.end() ? nullptr : &it->second;
-}
-
-ShelfModel::Item* ShelfModel::in_flight(Place place, std::uint64_t hand_over) {
-  Item* const item = find(place);
-  return item != nullptr && item->at == At::out && item->hand_over == hand_over ? item : nullptr;
-}
-
-bool ShelfModel::owns(PartitionKey key) const {
-  const auto it = partitions.find(key);
-  return it != partitions.end() && !it->second.suspended;
-}
-
-bool ShelfModel::needs_commit(std::int64_t most) const {
-  return std::ranges::any_of(partitions, [most](const auto& entry) {
-    return entry.second.handed_out > entry.second.told && entry.second.told < most;
-  });
-}
-
-bool ShelfModel::index_is_full() const {
-  if (waiting.size() >= most_entries_) return true;
-  return waiting.size() > most_entries_ / 2 && std::ranges::any_of(partitions, [](const auto& entry) {
-           const Partition& partition = entry.second;
-           return !partition.suspended && partition.first_copy && partition.end >= *partition.first_copy;
-         });
-}
-
-bool ShelfModel::has_moves() const {
-  return !early.empty() || std::ranges::any_of(partitions, [this](const auto& entry) {
-    const auto& [key, partition] = entry;
-    return key.lane == Lane::retry && !partition.suspended &&
-           (partition.full || overflows(partition) || partition.stored - partition.trimmed >= Shelf::kEnoughFinished);
-  });
-}
-
-std::int64_t ShelfModel::next_expiry() const {
-  std::int64_t next = Shelf::kForever;
-  for (const auto& [key, partition] : partitions) {
-    for (const auto& [offset, item] : partition.items) {
-      if (item.at == At::out) next = std::min(next, item.until);
-    }
-  }
-  return next;
-}
-
-void ShelfModel::compare(Shelf& shelf) const {
-  std::int64_t out = 0;
-  std::int64_t leased = 0;
-  std::int64_t moving = 0;
-  Shelf::Counts counts;
-  std::vector<PartitionKey> owned;
-  for (const auto& [key, partition] : partitions) {
-    if (!partition.suspended) owned.push_back(key);
-    for (const auto& [offset, item] : partition.items) {
-      const At at = item.at == At::moving ? item.before : item.at;
-      if (item.at == At::moving) ++moving;
-      if (at == At::ready && key.lane == Lane::retry) ++counts.ready_of_retry;
-      if (at == At::early) ++counts.early;
-      if (at != At::out) continue;
-      ++out;
-      if (item.until != Shelf::kForever) ++leased;
-      ++(key.lane == Lane::retry ? counts.out_of_retry : counts.out_of_topic);
-    }
-  }
-  check_equal(shelf.ready(), static_cast<std::int64_t>(ready.size()), "ready");
-  check_equal(shelf.ready_bytes(), ready.size() * 10, "bytes that are ready");
-  check_equal(shelf.out(), out, "out");
-  check_equal(shelf.leased(), leased, "with a lease");
-  check_equal(shelf.waiting(), waiting.size() + early.size(), "waiting");
-  check_equal(shelf.next_due_ms(), waiting.empty() ? kafka::RetryIndex::kNever : waiting.begin()->first.first,
-              "the next due time");
-  check_equal(shelf.next_expiry(), next_expiry(), "the next end of a lease");
-  const Shelf::Counts is = shelf.counts();
-  check_equal(is.ready_of_retry, counts.ready_of_retry, "ready of the retry topic");
-  check_equal(is.out_of_topic, counts.out_of_topic, "out of the topic");
-  check_equal(is.out_of_retry, counts.out_of_retry, "out of the retry topic");
-  check_equal(is.early, counts.early, "early");
-  check(shelf.owned() == owned, "the partitions that are ours");
-  check_equal(shelf.index_is_full(), index_is_full(), "whether the index is full");
-  check_equal(shelf.has_moves(), has_moves(), "whether something is to be moved");
-  for (const PartitionKey key : owned) {
-    check_equal(shelf.read_to(key), partitions.at(key).end, "how far a partition is read");
   }
 }
 

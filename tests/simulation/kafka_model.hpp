@@ -63,6 +63,9 @@ enum class PartEvent : std::uint8_t { assign, resume, begin_anew, suspend, forge
 extern Coverage shelf_coverage;
 extern Coverage partition_coverage;
 
+inline void note_event(At from, ShelfEvent event, At to) { shelf_coverage.count(from, event, to); }
+inline void note_event(Part from, PartEvent event, Part to) { partition_coverage.count(from, event, to); }
+
 /// What a shelf should hold, in the plainest form: an entry an offset.
 class ShelfModel {
  public:

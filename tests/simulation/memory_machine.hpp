@@ -4,6 +4,8 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <lrpc/queue/backend.hpp>
@@ -12,6 +14,15 @@
 #include "memory_model.hpp"
 
 namespace lrpc::queue::simulation {
+
+/// The value of a call that cannot fail here.
+template <class T>
+T must(Result<T> result, const char* what) {
+  check(result.has_value(), [&] { return std::string(what) + ": " + result.error().message; });
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+[[nodiscard]] inline std::string name_of(int number) { return "m" + std::to_string(number); }
 
 /// A body that is counted: what the back end forgets to release, or releases twice, is seen.
 struct Counted {

@@ -125,6 +125,7 @@ class RedisMachine final : public Machine {
   redis::Taken take(std::uint64_t number, int client, std::int64_t deliveries);
   [[nodiscard]] Held* find(Client& c, DeliveryTag tag, std::uint64_t* number = nullptr);
   void forget(Client& c, std::uint64_t number, HoldEvent why);
+  [[nodiscard]] static redis::EntryId entry_id(std::uint64_t number) { return {.ms = number, .number = 0}; }
   [[nodiscard]] int number_of(const Client& c) const { return static_cast<int>(&c - clients_.data()); }
   bool fails(int percent) { return faults_ && random_.chance(percent); }
   template <class Text>
