@@ -129,10 +129,13 @@ bool KafkaMachine::produce_retry(C& c) {
     say([&] { return "600 offsets of retry-" + std::to_string(key.number) + " are nothing"; });
     return true;
   }
-  const auto count = random_.between(1, random_.chance(10) ? 40 : 3);
+  // Now and then with a hole after each: a note that finds no room.
+  const bool holes = random_.chance(8);
+  const auto count = holes ? 50 : random_.between(1, random_.chance(10) ? 40 : 3);
   for (std::int64_t i = 0; i < count; ++i) {
     LogRecord record{.message = world_.messages++};
-    if (random_.chance(70)) record.due_ms = world_.wall_ms + random_.between(-50, 600);
+    if (holes) world_.append(key, {.mark = true});
+    if (holes || random_.chance(70)) record.due_ms = world_.wall_ms + random_.between(-50, 600);
     const std::int64_t offset = world_.append(key, record);
     if (random_.chance(30)) retry_written(c, key, offset, world_.at({key, offset}));
   }

@@ -9,7 +9,7 @@ namespace lrpc::queue::simulation {
 
 bool KafkaMachine::hand_out(C& c) {
   if (c.handing) return false;
-  const auto most = static_cast<std::size_t>(random_.between(1, 5));
+  const auto most = static_cast<std::size_t>(random_.between(1, random_.chance(10) ? 60 : 5));
   const std::int64_t until = random_.chance(30) ? Shelf::kForever : world_.tick + random_.between(50, 400);
   std::vector<Delivery> out(most);
   out.resize(c.shelf.hand_out(out, until));
