@@ -193,6 +193,7 @@ void ShelfModel::compare(Shelf& shelf) const {
   check_equal(shelf.next_due_ms(), waiting.empty() ? kafka::RetryIndex::kNever : waiting.begin()->first.first,
               "the next due time");
   check_equal(shelf.next_expiry(), next_expiry(), "the next end of a lease");
+  check(moving == 0 || shelf.moving(), "something is being moved, and figures do not wait for it");
   const Shelf::Counts is = shelf.counts();
   check_equal(is.ready_of_retry, counts.ready_of_retry, "ready of the retry topic");
   check_equal(is.out_of_topic, counts.out_of_topic, "out of the topic");
