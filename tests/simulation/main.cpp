@@ -50,10 +50,10 @@ Options parse(const std::vector<std::string>& words) {
       return result;
     };
     if (name == "--machine") {
-      const std::size_t known = std::erase_if(options.kinds, [&](const Kind& kind) {
-        return ("," + value + ",").find("," + std::string(kind.name) + ",") == std::string::npos;
+      const std::string wanted = "," + value + ",";
+      std::erase_if(options.kinds, [&](const Kind& kind) {
+        return wanted.find("," + std::string(kind.name) + ",") == std::string::npos;
       });
-      static_cast<void>(known);
       if (options.kinds.empty()) throw std::invalid_argument("--machine " + value);
     } else if (name == "--seeds") {
       options.seeds = number();
