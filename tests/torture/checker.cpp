@@ -46,7 +46,8 @@ class CopyCheck {
       if (d.ending == Ending::retry || d.ending == Ending::retry_same || d.ending == Ending::abandoned) {
         ++verdict_.asked_again;
       } else {
-        count_duplicate(index_.explains_redelivery(d, until));
+        count_duplicate(index_.explains_redelivery(d, until) ||
+                        (next.attempts <= d.attempts && index_.explains_two_copies(copy_, next)));
       }
     }
     // Given up, and also handled: or given up twice.

@@ -89,6 +89,12 @@ bool Index::explains_redelivery(const Delivered& d, std::int64_t next_begin_us) 
   });
 }
 
+bool Index::explains_two_copies(const Copy& copy, const Delivered& next) const {
+  return std::ranges::any_of(copy.deliveries, [&](const Delivered* d) {
+    return d->ending == Ending::retry && d->attempts < next.attempts && explains_redelivery(*d, next.begin_us);
+  });
+}
+
 bool Index::explains_two_ends(const Copy& copy) const {
   std::int64_t from = INT64_MAX;
   std::int64_t to = 0;

@@ -71,6 +71,23 @@ TEST(Checker, ADuplicateIsExplainedByAFaultOfItsConsumer) {
   EXPECT_EQ(tell("w0.0", 5'000).unexplained, 1);  // another time
 }
 
+TEST(Checker, AFaultWhileAMessageIsSentBackLeavesTwoCopies) {
+  const auto tell = [](std::int64_t at, int attempt_of_the_second) {
+    Story story;
+    story.published("p0:0", 0);
+    story.handled_elsewhere("p0:0", 1);
+    story.fault("kill-broker", at, at + 100);
+    story.delivered("p0:0", "work", "w0.0", 1, 3'000, Ending::retry);
+    story.delivered("p0:0", "work", "w1.0", 2, 20'000);
+    story.delivered("p0:0", "work", "w1.0", attempt_of_the_second, 21'000);
+    return story.verdict();
+  };
+  EXPECT_EQ(tell(3'000, 2).duplicated, 1);
+  EXPECT_EQ(tell(3'000, 2).unexplained, 0);
+  EXPECT_EQ(tell(3'000, 3).unexplained, 1);   // it came again after the second
+  EXPECT_EQ(tell(10'000, 2).unexplained, 1);  // another time
+}
+
 TEST(Checker, AFaultReachesAsFarAsItSays) {
   const auto tell = [](std::int64_t reach) {
     Story story;
