@@ -39,15 +39,15 @@ class CopyCheck {
       const Delivered& d = *list[i];
       const Delivered& next = *list[i + 1];
       const std::int64_t until = std::max(d.begin_us, next.begin_us);
+      const bool of_another_copy = next.attempts <= d.attempts && index_.explains_two_copies(copy_, next.attempts);
       if (d.ending == Ending::retry && rules_.max_retries >= 0 && d.attempts > rules_.max_retries &&
-          !index_.explains_redelivery(d, until)) {
+          !index_.explains_redelivery(d, until) && !of_another_copy) {
         report(verdict_, "cap", index_.tell(copy_));
       }
       if (d.ending == Ending::retry || d.ending == Ending::retry_same || d.ending == Ending::abandoned) {
         ++verdict_.asked_again;
       } else {
-        count_duplicate(index_.explains_redelivery(d, until) ||
-                        (next.attempts <= d.attempts && index_.explains_two_copies(copy_, next)));
+        count_duplicate(of_another_copy || index_.explains_redelivery(d, until));
       }
     }
     // Given up, and also handled: or given up twice.
