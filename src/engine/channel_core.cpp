@@ -48,16 +48,16 @@ Settlement ChannelCore::settlement_for(const DeliveryTag& tag, const Failure& fa
           .error = std::move(error)};
 }
 
-std::size_t ChannelCore::admit(std::span<Delivery> deliveries, Instant now) {
+std::size_t ChannelCore::admit(std::span<Delivery> deliveries, Instant now, std::vector<Settlement>* undone) {
   const ChannelPolicy& p = policy();
   const std::int64_t now_s = now.wall_s();
   const bool plain = std::ranges::all_of(deliveries, [&](const Delivery& d) {
     return !d.malformed && !d.message->encoded() && surely_delivered(p, *d.message, d.lease_expired, now_s);
   });
-  return plain ? deliveries.size() : sort_out(deliveries, now_s);
+  return plain ? deliveries.size() : sort_out(deliveries, now_s, undone);
 }
 
-std::size_t ChannelCore::sort_out(std::span<Delivery> deliveries, std::int64_t now_s) {
+std::size_t ChannelCore::sort_out(std::span<Delivery> deliveries, std::int64_t now_s, std::vector<Settlement>* undone) {
   const ChannelPolicy& p = policy();
   std::vector<Settlement> refused;
   std::size_t kept = 0;
@@ -87,14 +87,21 @@ std::size_t ChannelCore::sort_out(std::span<Delivery> deliveries, std::int64_t n
     d = Delivery{};
   }
   if (!refused.empty()) {
-    if (auto done = backend->settle(refused); !done) {
+    auto done = backend->settle(refused);
+    if (!done) {
       context->log(LogLevel::warning, explain(std::move(done.error()), "giving up messages").message);
     }
-    for (const Settlement& s : refused) {
-      if (s.done) count_settled(s);
+    for (Settlement& s : refused) {
+      if (s.done) {
+        count_settled(s);
+      } else if (!done && undone != nullptr) {
+        undone->push_back(std::move(s));
+      }
     }
     // That may have waited for a broker, and an expiry have passed meanwhile (D12).
-    if (const Instant now = context->clock->now(); now.wall_s() != now_s) return admit(deliveries.first(kept), now);
+    if (const Instant now = context->clock->now(); now.wall_s() != now_s) {
+      return admit(deliveries.first(kept), now, undone);
+    }
   }
   return kept;
 }

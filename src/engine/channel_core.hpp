@@ -61,8 +61,8 @@ class ChannelCore {
 
   /// Sorts out what must not be delivered (expired, given up, undecodable), decodes the rest, moves it to the front
   /// of `deliveries` and returns how many remain. What could not be sorted out, because the back end does not answer,
-  /// is left to its lease.
-  std::size_t admit(std::span<Delivery> deliveries, Instant now);
+  /// goes to `undone`, for deliveries whose lease goes on by itself, or is left to its lease.
+  std::size_t admit(std::span<Delivery> deliveries, Instant now, std::vector<Settlement>* undone = nullptr);
   /// Counts deliveries that are handed to the user now.
   void count_delivered(std::span<const Delivery> deliveries);
 
@@ -73,7 +73,7 @@ class ChannelCore {
   void count_acked(std::size_t n);
 
  private:
-  std::size_t sort_out(std::span<Delivery> deliveries, std::int64_t now_s);
+  std::size_t sort_out(std::span<Delivery> deliveries, std::int64_t now_s, std::vector<Settlement>* undone);
   [[nodiscard]] static Settlement give_up(const DeliveryTag& tag, const Decision& decision, bool delivered,
                                           std::string error);
 

@@ -192,7 +192,7 @@ void Runner::run(std::unique_lock<std::mutex>& lock, Worker& me, Item& item) {
     me.started_tick = context.clock->coarse().tick_ms;
     // Its time ran out before it began: the back end took so long.
     if (admitted == Admitted::yes && me.given_up) admitted = Admitted::late;
-  } else if (item.admitted_s != now.wall_s() && core_->admit({&item.delivery, 1}, now) == 0) {
+  } else if (item.admitted_s != now.wall_s() && admit({&item.delivery, 1}, now) == 0) {
     admitted = Admitted::no;
   }
   if (admitted == Admitted::yes) {
@@ -402,7 +402,7 @@ Runner::Admitted Runner::admit_again(Item& item) {
     return Admitted::no;
   }
   const DeliveryTag tag = item.delivery.tag;
-  const bool yes = core_->admit({&item.delivery, 1}, core_->context->clock->coarse()) == 1;
+  const bool yes = admit({&item.delivery, 1}, core_->context->clock->coarse()) == 1;
   item.delivery.tag = tag;
   return yes ? Admitted::yes : Admitted::no;
 }

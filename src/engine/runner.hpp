@@ -110,6 +110,7 @@ class Runner final : public SubscriptionEngine, public std::enable_shared_from_t
   enum class Kept : std::uint8_t { yes, later, lost };
   Kept tell_keep(Item& item);
   enum class Admitted : std::uint8_t { yes, later, late, no };
+  std::size_t admit(std::span<Delivery> deliveries, Instant now);
   [[nodiscard]] Admitted admit_again(Item& item);
   [[nodiscard]] bool still_ours(const DeliveryTag& tag);
   [[nodiscard]] std::int64_t due_after(Duration delay) const;

@@ -24,6 +24,14 @@ bool Runner::can_fetch() const {
          held_.size() + key_waiting_ < kMaxHeld && capacity() > 0;
 }
 
+// Without the lock. Their leases go on by themselves: what the back end could not sort out is tried until it can.
+std::size_t Runner::admit(std::span<Delivery> deliveries, Instant now) {
+  std::vector<Settlement> undone;
+  const std::size_t kept = core_->admit(deliveries, now, &undone);
+  if (!undone.empty()) settle_.settle(std::move(undone));
+  return kept;
+}
+
 void Runner::fetch(std::unique_lock<std::mutex>& lock) {
   fetching_ = true;
   buffer_.resize(std::min(capacity(), kMaxFetch));
@@ -39,7 +47,7 @@ void Runner::fetch(std::unique_lock<std::mutex>& lock) {
                                             .renewed = true});
   }
   const Instant now = core_->context->clock->coarse();
-  const std::size_t kept = got ? core_->admit(std::span(buffer_).first(*got), now) : 0;
+  const std::size_t kept = got ? admit(std::span(buffer_).first(*got), now) : 0;
   lock.lock();
   if (settle_.retries()) wake_timekeeper();
   if (!got) {

@@ -173,6 +173,18 @@ TEST_F(SubscriptionTest, FaultsAroundADeadLetterKeepItOnce) {
   }
 }
 
+// Nobody else would: on a back end whose leases go on by themselves it would stay in flight for ever.
+TEST_F(SubscriptionTest, D12_RefusedGivingUpIsTriedAgain) {
+  must(publisher_.topic.pub("old", {.expires = std::chrono::seconds(5)}));
+  clock_->advance(std::chrono::seconds(10));
+  client_.link->inject(Op::settle, Fault::refuse, 2);
+  subscribe();
+  EXPECT_TRUE(eventually([&] { return publisher_.depth() == 0; })) << "and the clock stands still";
+  EXPECT_EQ(client_.link->faults(Op::settle, Fault::refuse), 2U);
+  EXPECT_THAT(bodies(), ElementsAre());
+  expect_alive();
+}
+
 TEST_F(SubscriptionTest, KeyedMessagesKeepTheirOrderThroughFaults) {
   client_.link->inject(Op::settle, Fault::refuse, 2);
   subscribe(1);
