@@ -53,6 +53,13 @@ scripts/setup.sh test >&2
 cmake --preset release -B "$build" >/dev/null
 cmake --build "$build" -j "$(nproc)" --target soak
 
+# plot FOLDER BACKEND SERVER: without the empty groups and the defaults that gnuplot writes, which are a third of it.
+plot() {
+  gnuplot -e "folder='$1'; backend='$2'; server='$3'; out='$1/soak-$2.svg'" scripts/soak.gp
+  sed -i -z -e 's/<g fill="none"[^>]*>\n<\/g>\n//g' -e 's/ stroke-linecap="butt" stroke-linejoin="miter"//g' \
+    "$1/soak-$2.svg"
+}
+
 # run BACKEND: the run, then its plot.
 run() {
   local backend=$1 status=0 server=''
@@ -60,12 +67,11 @@ run() {
   "$build/tests/soak/soak" --backend "$backend" --folder "$folder/$backend" "${options[@]}" | sed -u "s/^/$backend: /" ||
     status=$?
   case $backend in
-    redis) server='used\_memory of Redis' ;;
+    redis) server='used_memory of Redis' ;;
     kafka) server='RSS of the broker' ;;
   esac
   if [[ -f $folder/$backend/plot.csv ]]; then
-    gnuplot -e "folder='$folder/$backend'; backend='$backend'; server='$server'; out='$folder/$backend/soak-$backend.svg'" \
-      scripts/soak.gp
+    plot "$folder/$backend" "$backend" "$server"
   fi
   return $status
 }
