@@ -57,7 +57,7 @@ set xlabel "{2}" noenhanced
 set ylabel "{3}" noenhanced
 {4}set logscale y
 set grid
-set key top left noenhanced
+set key below noenhanced
 plot for [i=0:{5}] "{0}.dat" index i using 1:2 with linespoints pointsize 0.5 title columnheader(1)
 )",
                                   plot.name, plot.title, plot.x_title, plot.y_title,

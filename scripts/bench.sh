@@ -12,7 +12,7 @@ hand, plain hiredis, plain librdkafka, on servers of their own. Writes to DIR (b
   report.md    the table (measured, reference, ratio, target, met) and the plots
   report.json  the same with the readings of every round
   *.svg        throughput by batch size, channels and producers; distribution of latency; cost as the backlog grows
-Takes about an hour on two cores, with --quick a few minutes: small numbers, few rounds, nothing to rely on.
+With --quick it takes a few minutes: small numbers, few rounds, nothing to rely on.
   scripts/bench.sh --quick
   scripts/bench.sh --group redis --group redis_curves
 With a --benchmark_... option it only runs google-benchmark over the same cases (--benchmark_list_tests=true).

@@ -57,6 +57,7 @@ TEST(SoakQuantiles, OfAnIntervalAreGoneWithIt) {
 /// Memory in KiB of an hour, a reading a second.
 std::vector<double> hour(double start_kib, double kib_an_hour, double noise_kib = 0) {
   std::vector<double> readings;
+  readings.reserve(3'600);
   for (int second = 0; second < 3'600; ++second) {
     readings.push_back(start_kib + kib_an_hour * second / 3'600 + noise_kib * std::sin(second * 0.7));
   }

@@ -39,7 +39,7 @@ Plan parse(const std::vector<std::string>& words) {
       std::int64_t result = 0;
       const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
       if (error != std::errc() || end != value.data() + value.size() || result < least) {
-        throw std::invalid_argument(name + " " + value);
+        throw std::invalid_argument(std::string(name).append(" ").append(value));
       }
       return result;
     };
