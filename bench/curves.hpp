@@ -112,6 +112,7 @@ template <class Make>
 [[nodiscard]] double time_of_callers(std::size_t callers, std::size_t calls, Make make) {
   std::latch start(static_cast<std::ptrdiff_t>(callers + 1));
   std::vector<std::jthread> threads;
+  threads.reserve(callers);
   for (std::size_t t = 0; t < callers; ++t) {
     threads.emplace_back([&] {
       auto call = make();

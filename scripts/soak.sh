@@ -57,7 +57,7 @@ cmake --build "$build" -j "$(nproc)" --target soak
 plot() {
   gnuplot -e "folder='$1'; backend='$2'; server='$3'; out='$1/soak-$2.svg'" scripts/soak.gp
   sed -i -z -e 's/<g fill="none"[^>]*>\n<\/g>\n//g' -e 's/ stroke-linecap="butt" stroke-linejoin="miter"//g' \
-    "$1/soak-$2.svg"
+    -e 's/ stroke-width="1.00"//g' -e 's/<tspan font-family="sans-serif" >/<tspan>/g' "$1/soak-$2.svg"
 }
 
 # run BACKEND: the run, then its plot.

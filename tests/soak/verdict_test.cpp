@@ -19,7 +19,7 @@ std::vector<Sample> quiet_hour() {
                        .threads = 30,
                        .descriptors = 20,
                        .server_kib = 3'000,
-                       .published = second * 100});
+                       .published = std::int64_t{second} * 100});
   }
   return samples;
 }

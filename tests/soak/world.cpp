@@ -43,7 +43,7 @@ Trouble::Trouble(const std::filesystem::path& folder)
 void Trouble::write(std::ofstream& file, std::int64_t number, std::string_view text) {
   if (number > kLinesWritten) return;
   const std::lock_guard lock(mutex_);
-  file << system_clock()->now().wall_ms << ' ' << text << std::endl;
+  file << system_clock()->now().wall_ms << ' ' << text << '\n' << std::flush;
 }
 
 void Trouble::error(std::string_view what, const Error& error) {
