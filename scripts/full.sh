@@ -18,7 +18,6 @@ END
 # Name, and what it shows.
 steps='brokers          three Kafka brokers, and what tests need of brokers
 secure           Kafka with TLS, client certificates, logins by PLAIN
-partitions       conformance on Kafka with three partitions
 faults           Kafka: brokers, consumers, topics and logins that fail
 redis-groups     Redis by Sentinel, Cluster and TLS, conformance included
 redis-versions   Redis 6.2, 8.2 and Valkey, conformance included
@@ -45,10 +44,6 @@ run_step() {
     secure)
       built release kafka_queue_test
       build/release/tests/kafka/kafka_queue_test --gtest_filter='Secure.*:*Scram.*'
-      ;;
-    partitions)
-      built release conformance_kafka_test
-      build/release/tests/kafka/conformance_kafka_test 3 --gtest_brief=1
       ;;
     faults)
       built release kafka_faults_test kafka_group_faults_test

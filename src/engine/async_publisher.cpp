@@ -9,6 +9,7 @@ namespace lrpc::queue::detail {
 namespace {
 
 constexpr std::size_t kMaxPublishBatch = 1024;
+constexpr std::size_t kMostUnderWay = 4;  // batches
 
 }  // namespace
 
@@ -76,43 +77,64 @@ void AsyncPublisher::close(SteadyTime deadline) {
 }
 
 void AsyncPublisher::run() {
+  std::deque<Batch> under_way;  // the oldest first
   std::unique_lock lock(mutex_);
   for (;;) {
-    work_.wait(lock, [this] { return closing_ || !queue_.empty(); });
-    if (queue_.empty()) return;
-    std::vector<Pending> batch;
-    const std::size_t n = std::min(queue_.size(), kMaxPublishBatch);
-    batch.reserve(n);
-    std::move(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(n), std::back_inserter(batch));
-    queue_.erase(queue_.begin(), queue_.begin() + static_cast<std::ptrdiff_t>(n));
-    const bool give_up = give_up_;
-    progress_.notify_all();  // there is room again
-    lock.unlock();
-    if (give_up) {
-      const Result<void> closed = fail(ErrorCode::topic_closed, "topic " + topic_ + " was closed before the publish");
-      for (Pending& pending : batch) answer(pending, closed);
-    } else if (batch.front().alone) {  // then all are: the interceptors of a queue do not change
-      for (Pending& pending : batch) call_back(pending, pending.alone());
-    } else {
-      publish(batch);
+    work_.wait(lock, [&] { return closing_ || !queue_.empty() || !under_way.empty(); });
+    if (queue_.empty() && under_way.empty()) return;
+    const bool full = under_way.size() >= kMostUnderWay || (!under_way.empty() && !under_way.back().under_way);
+    if (!queue_.empty() && !full) {
+      under_way.push_back(take_batch());
+      progress_.notify_all();  // there is room again
+      lock.unlock();
+      begin(under_way.back());
+      lock.lock();
+      continue;
     }
-    batch.clear();
+    lock.unlock();
+    const std::size_t n = under_way.front().pending.size();
+    finish(under_way.front());
+    under_way.pop_front();
     lock.lock();
     answered_ += n;
     progress_.notify_all();
   }
 }
 
-// One call for all; when that is refused whole, each alone, so that one message does not fail its neighbours.
-void AsyncPublisher::publish(std::vector<Pending>& batch) {
-  std::vector<Outgoing> messages;
-  messages.reserve(batch.size());
-  Duration timeout = batch.front().timeout;
-  for (Pending& pending : batch) {
-    messages.push_back(std::move(pending.message));
-    timeout = std::min(timeout, pending.timeout);
+// With the lock.
+AsyncPublisher::Batch AsyncPublisher::take_batch() {
+  Batch batch{.too_late = give_up_};
+  const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), kMaxPublishBatch));
+  batch.pending.assign(std::move_iterator(queue_.begin()), std::move_iterator(end));
+  queue_.erase(queue_.begin(), end);
+  return batch;
+}
+
+void AsyncPublisher::begin(Batch& batch) {
+  if (batch.too_late || batch.pending.front().alone) return;  // then all are: interceptors of a queue do not change
+  batch.messages.reserve(batch.pending.size());
+  batch.timeout = batch.pending.front().timeout;
+  for (Pending& pending : batch.pending) {
+    batch.messages.push_back(std::move(pending.message));
+    batch.timeout = std::min(batch.timeout, pending.timeout);
   }
-  const Result<void> result = backend_->publish(messages, timeout);
+  batch.under_way = backend_->begin_publish(batch.messages, batch.timeout);
+}
+
+// One call for all; when that is refused whole, each alone, so that one message does not fail its neighbours.
+void AsyncPublisher::finish(Batch& taken) {
+  std::vector<Pending>& batch = taken.pending;
+  std::vector<Outgoing>& messages = taken.messages;
+  if (taken.too_late) {
+    const Result<void> closed = fail(ErrorCode::topic_closed, "topic " + topic_ + " was closed before the publish");
+    for (Pending& pending : batch) answer(pending, closed);
+    return;
+  }
+  if (messages.empty()) {
+    for (Pending& pending : batch) call_back(pending, pending.alone());
+    return;
+  }
+  const Result<void> result = taken.under_way ? taken.under_way->wait() : backend_->publish(messages, taken.timeout);
   const ErrorCode code = result ? ErrorCode{} : result.error().code;
   const bool refused = batch.size() > 1 && (code == ErrorCode::queue_full || code == ErrorCode::body_too_large ||
                                             code == ErrorCode::invalid_argument);

@@ -17,8 +17,9 @@
 
 namespace lrpc::queue::detail {
 
-/// The background publishing of one topic: takes prepared messages over, publishes what has gathered as one batch and
-/// runs the callbacks, in order, on a thread of its own that starts with the first call. Thread-safe.
+/// The background publishing of one topic: takes prepared messages over, publishes what has gathered as one batch (and
+/// begins further ones meanwhile, where the back end can) and runs the callbacks, in order, on a thread of its own that
+/// starts with the first call. Thread-safe.
 class AsyncPublisher : public std::enable_shared_from_this<AsyncPublisher> {
  public:
   AsyncPublisher(std::shared_ptr<const Context> context, std::shared_ptr<BackendTopic> backend, std::string topic,
@@ -47,9 +48,20 @@ class AsyncPublisher : public std::enable_shared_from_this<AsyncPublisher> {
     PublishCallback callback{};
   };
 
+  /// Taken from the queue, its messages perhaps on their way.
+  struct Batch {
+    std::vector<Pending> pending{};
+    std::vector<Outgoing> messages{};
+    Duration timeout{};
+    bool too_late = false;  // close gave it up
+    std::unique_ptr<Publishing> under_way{};
+  };
+
   Result<void> submit(Pending pending);
   void run();
-  void publish(std::vector<Pending>& batch);
+  Batch take_batch();
+  void begin(Batch& batch);
+  void finish(Batch& batch);
   void answer(Pending& pending, const Result<void>& result);
   void call_back(Pending& pending, Result<std::string> reply);
 

@@ -93,6 +93,8 @@ std::size_t ChannelCore::sort_out(std::span<Delivery> deliveries, std::int64_t n
     for (const Settlement& s : refused) {
       if (s.done) count_settled(s);
     }
+    // That may have waited for a broker, and an expiry have passed meanwhile (D12).
+    if (const Instant now = context->clock->now(); now.wall_s() != now_s) return admit(deliveries.first(kept), now);
   }
   return kept;
 }

@@ -70,8 +70,8 @@ Result<void> ChannelImpl::take(std::span<Delivery> out, std::size_t& taken, cons
     }
     failures = 0;
     if (*n > 0) {
-      // Only a call that may have waited, or that asked a server, needs to look at the clock again.
-      const bool took_time = deadline || core_->context->capabilities.batch_acks;
+      // Only a call that may have waited, or that has to do with a server, needs to look at the clock again.
+      const bool took_time = deadline || core_->context->capabilities.serializes;
       taken = core_->admit(out.first(*n), took_time ? core_->context->clock->coarse() : options.now);
       if (taken == 0) continue;
       core_->count_delivered(out.first(taken));

@@ -153,6 +153,9 @@ class Admin {
   Result<void> commit(const std::string& group, std::span<const OffsetCommit> offsets, SteadyTime deadline);
   /// Forgets a group without members; a missing one is as good.
   Result<void> delete_group(const std::string& group, SteadyTime deadline);
+  /// Forgets where a group stands in partitions that no member of it has subscribed to.
+  Result<void> delete_offsets(const std::string& group, std::span<const TopicPartition> partitions,
+                              SteadyTime deadline);
   /// The group's members; none when there is no such group.
   Result<std::vector<GroupMember>> group_members(const std::string& group, SteadyTime deadline);
   /// The names of all groups, sorted.

@@ -154,6 +154,24 @@ Result<void> Admin::delete_group(const std::string& group, SteadyTime deadline) 
   return done;
 }
 
+Result<void> Admin::delete_offsets(const std::string& group, std::span<const TopicPartition> partitions,
+                                   SteadyTime deadline) {
+  const std::string what = of_group("delete offsets", group);
+  const DeleteOffsetsPtr request(rd_kafka_DeleteConsumerGroupOffsets_new(group.c_str(), list_of(partitions).get()));
+  rd_kafka_DeleteConsumerGroupOffsets_t* raw = request.get();
+  return ask(
+      RD_KAFKA_ADMIN_OP_DELETECONSUMERGROUPOFFSETS, what, deadline,
+      [&](rd_kafka_t* client, const rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* replies) {
+        rd_kafka_DeleteConsumerGroupOffsets(client, &raw, 1, options, replies);
+      },
+      [&](rd_kafka_event_t* reply) {
+        std::size_t count = 0;
+        const auto results = rd_kafka_DeleteConsumerGroupOffsets_result_groups(
+            rd_kafka_event_DeleteConsumerGroupOffsets_result(reply), &count);
+        return check_group(results, count, what);
+      });
+}
+
 Result<std::vector<GroupMember>> Admin::group_members(const std::string& group, SteadyTime deadline) {
   const std::string what = of_group("look at the members", group);
   const char* raw = group.c_str();

@@ -243,7 +243,7 @@ Result<std::size_t> KafkaChannel::hand_out(std::unique_lock<std::mutex>& lock, s
     }
   }
   state_.changed.notify_all();  // there may be room again
-  if (state_.paused && state_.shelf.ready() == 0) member->wake();
+  if (state_.shelf.ready() <= state_.read_below) member->wake();
   return kept;
 }
 

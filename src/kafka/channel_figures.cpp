@@ -130,7 +130,12 @@ Result<std::vector<std::string>> KafkaChannel::other_members() {
   }
   std::vector<std::string> others;
   for (const GroupMember& member : *members) {
-    if (member.id != mine) others.push_back(member.id + " at " + member.host);
+    // The group may be another topic's channel's, too (see KafkaTopic::forget_channel). One that has nothing may be
+    // ours.
+    const bool elsewhere = !member.partitions.empty() && std::ranges::none_of(member.partitions, [this](const auto& p) {
+      return p.topic == topic_ || p.topic == retry_topic_;
+    });
+    if (member.id != mine && !elsewhere) others.push_back(member.id + " at " + member.host);
   }
   return others;
 }

@@ -29,7 +29,7 @@ struct ChannelState {
   std::optional<Error> commit_error{};  ///< Of the last one.
 
   bool assigned = false;           ///< The member knows its partitions.
-  bool paused = false;             ///< The member reads no further, since the shelf is full.
+  std::int64_t read_below = -1;    ///< The shelf is full: the member reads on when so few are ready. -1: it reads.
   std::optional<Error> trouble{};  ///< Why nothing comes; empty while all is well.
   bool narrow = false;             ///< A partition of the topic has no retry partition of its own: the mover's to mend.
   bool widened = false;            ///< That was mended: the member is to join anew.

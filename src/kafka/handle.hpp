@@ -46,6 +46,7 @@ using NewPartitionsPtr = Owner<rd_kafka_NewPartitions_t, rd_kafka_NewPartitions_
 using DeleteTopicPtr = Owner<rd_kafka_DeleteTopic_t, rd_kafka_DeleteTopic_destroy>;
 using DeleteRecordsPtr = Owner<rd_kafka_DeleteRecords_t, rd_kafka_DeleteRecords_destroy>;
 using DeleteGroupPtr = Owner<rd_kafka_DeleteGroup_t, rd_kafka_DeleteGroup_destroy>;
+using DeleteOffsetsPtr = Owner<rd_kafka_DeleteConsumerGroupOffsets_t, rd_kafka_DeleteConsumerGroupOffsets_destroy>;
 using ConfigResourcePtr = Owner<rd_kafka_ConfigResource_t, rd_kafka_ConfigResource_destroy>;
 using ListOffsetsPtr = Owner<rd_kafka_ListConsumerGroupOffsets_t, rd_kafka_ListConsumerGroupOffsets_destroy>;
 using AlterOffsetsPtr = Owner<rd_kafka_AlterConsumerGroupOffsets_t, rd_kafka_AlterConsumerGroupOffsets_destroy>;

@@ -15,9 +15,7 @@ namespace {
 constexpr std::size_t kMostPolled = 1000;           // records taken before they are put on the shelf
 constexpr std::size_t kMostReadyBytes = 16U << 20;  // of bodies that are ready
 constexpr Duration kLongestPoll{1000};
-/// How long the thread does not poll while the shelf is full, before it pauses the partitions: that throws away what
-/// the client has read ahead.
-constexpr Duration kFullFor{100};
+constexpr Duration kUnheardPoll{10};
 constexpr Duration kRejoinPause{1000};
 constexpr Duration kFarewell{200};  // at least, for the client to end
 
@@ -33,8 +31,10 @@ Member::Member(Parts parts, ChannelState& state)
 Member::~Member() {
   if (thread_.joinable()) static_cast<void>(stop(SteadyTime{}));
   if (!client_) return;
-  rd_kafka_queue_cb_event_enable(commit_queue_.get(), nullptr, nullptr);  // a late result must not wake who has gone
-  commit_queue_.reset();
+  for (QueuePtr* const queue : {&commit_queue_, &lanes_[0], &lanes_[1]}) {
+    rd_kafka_queue_cb_event_enable(queue->get(), nullptr, nullptr);  // what comes late must not wake who has gone
+    queue->reset();
+  }
   queue_.reset();
   events_->silence();
   const SteadyTime by(std::chrono::nanoseconds(stop_by_.load()));
@@ -52,11 +52,13 @@ Result<void> Member::start() {
   client_ = std::move(*client);
   rd_kafka_poll_set_consumer(client_.get());
   queue_ = QueuePtr(rd_kafka_queue_get_consumer(client_.get()));
-  commit_queue_ = QueuePtr(rd_kafka_queue_new(client_.get()));
-  // A result ends the wait for records.
-  rd_kafka_queue_cb_event_enable(
-      commit_queue_.get(),
-      [](rd_kafka_t*, void* queue) { rd_kafka_queue_yield(static_cast<rd_kafka_queue_t*>(queue)); }, queue_.get());
+  // The thread waits at the group's queue: what comes in the others ends the wait.
+  for (QueuePtr* const queue : {&commit_queue_, &lanes_[0], &lanes_[1]}) {
+    queue->reset(rd_kafka_queue_new(client_.get()));
+    rd_kafka_queue_cb_event_enable(
+        queue->get(), [](rd_kafka_t*, void* group) { rd_kafka_queue_yield(static_cast<rd_kafka_queue_t*>(group)); },
+        queue_.get());
+  }
   next_commit_ = std::chrono::steady_clock::now() + parts_.cluster->config.commit_interval;
   rejoin_at_ = SteadyTime{};
   thread_ = std::jthread([this] { run(); });
@@ -160,21 +162,48 @@ int Member::left_ms(SteadyTime deadline) {
   return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
 }
 
-// Waits for the first record, and takes what there is beside it.
+// Waits for what comes first, and takes what there is beside it.
 void Member::poll(Duration patience) {
-  for (std::size_t polled = 0; polled < kMostPolled; ++polled) {
-    const MessagePtr message(
-        rd_kafka_consumer_poll(client_.get(), polled == 0 ? static_cast<int>(patience.count()) : 0));
-    if (!message) break;
-    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      arrived_.push_back(
-          {.place = {.key = key_of(*message), .offset = message->offset}, .record = read_message(*message)});
-    } else {
-      put_on_shelf();  // what came before it comes first: the end of a partition settles what was not read
-      failed_read(*message);
-    }
+  forward_unheard();
+  if (more_) patience = Duration(0);
+  if (!unheard_.empty()) patience = std::min(patience, kUnheardPoll);
+  for (MessagePtr event;; patience = Duration(0)) {
+    event.reset(rd_kafka_consumer_poll(client_.get(), static_cast<int>(patience.count())));  // answers rebalances
+    if (!event) break;
+    take(*event);
   }
+  more_ = false;
+  for (const Lane lane : {Lane::retry, Lane::topic}) more_ = take(lane) || more_;
+}
+
+// What the lane has, as far as there is room. True: it may have more.
+bool Member::take(Lane lane) {
+  if (full_[static_cast<std::size_t>(lane)]) return false;
+  batch_.resize(kMostPolled);
+  const auto count =
+      rd_kafka_consume_batch_queue(lanes_[static_cast<std::size_t>(lane)].get(), 0, batch_.data(), batch_.size());
+  for (ssize_t i = 0; i < count; ++i) take(*MessagePtr(batch_[static_cast<std::size_t>(i)]));
   put_on_shelf();
+  return count == static_cast<ssize_t>(kMostPolled);
+}
+
+void Member::take(const rd_kafka_message_t& message) {
+  if (!unheard_.empty() && message.rkt != nullptr) std::erase(unheard_, key_of(message));
+  if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    arrived_.push_back({.place = {.key = key_of(message), .offset = message.offset}, .record = read_message(message)});
+  } else {
+    put_on_shelf();  // what came before it comes first: the end of a partition settles what was not read
+    failed_read(message);
+  }
+}
+
+// Lets records come in the lane's queue. librdkafka takes the forwarding of a partition back when it stops reading it,
+// a moment after the call that says so: so it is done until something has come from there, its end at least.
+void Member::forward_unheard() {
+  for (const PartitionKey key : unheard_) {
+    const QueuePtr own(rd_kafka_queue_get_partition(client_.get(), name_of(key.lane).c_str(), key.number));
+    if (own) rd_kafka_queue_forward(own.get(), lanes_[static_cast<std::size_t>(key.lane)].get());
+  }
 }
 
 PartitionKey Member::key_of(const rd_kafka_message_t& message) const {
@@ -257,10 +286,8 @@ void Member::relocate(const rd_kafka_message_t& message) {
 
 // Reads the partitions that are assigned from the offsets of the list on.
 void Member::read_on(const rd_kafka_topic_partition_list_t* partitions) {
-  // A pause would outlast the assignment. It ends before: after it librdkafka's resume would throw away what the first
-  // fetch brought, and ask for it again only when an idle one has ended.
-  for (const Lane lane : {Lane::topic, Lane::retry}) set_paused(lane, false);
-  paused_ = {};
+  unheard_ = assigned_;
+  forward_unheard();
   const auto code = rd_kafka_assign(client_.get(), partitions);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return;
   set_trouble(error_of(code, parts_.channel_text + ": assignment"));
@@ -285,42 +312,19 @@ void Member::tell(PartitionKey key, const Shelf::Start& start) const {
   }
 }
 
-// Reads no further while enough is ready. A short wait keeps what the client has read ahead; a longer one must not keep
-// the thread from polling.
+// Reads no further while enough is ready.
 void Member::keep_room() {
-  bool topic_full = false;
-  bool retry_full = false;
-  const auto look = [&] {
-    const bool pausing = paused_[static_cast<std::size_t>(Lane::topic)];
-    const std::int64_t most = pausing ? parts_.most_ready / 2 : parts_.most_ready;
-    topic_full = state_.shelf.ready() >= most || state_.shelf.ready_bytes() >= kMostReadyBytes;
-    retry_full = topic_full || state_.shelf.index_is_full();
-    return !topic_full;
-  };
-  {
-    std::unique_lock lock(state_.mutex);
-    if (!look() && !paused_[static_cast<std::size_t>(Lane::topic)]) {
-      state_.changed.wait_for(lock, under_ ? kFullFor : std::min(kFullFor, until_next_commit()), [&] {
-        return look() || stop_by_ != 0 || (!under_ && state_.commits_asked > state_.commits_ended);
-      });
-    }
-    state_.shelf.set_unread(retry_full && !topic_full);
-    state_.paused = topic_full;
+  const std::lock_guard lock(state_.mutex);
+  const std::int64_t ready = state_.shelf.ready();
+  if (ready <= state_.read_below) state_.read_below = -1;
+  if (state_.read_below < 0 && (ready >= parts_.most_ready || state_.shelf.ready_bytes() >= kMostReadyBytes)) {
+    state_.read_below = ready / 2;
   }
-  set_paused(Lane::topic, topic_full);
-  set_paused(Lane::retry, retry_full);
-}
-
-void Member::set_paused(Lane lane, bool paused) {
-  bool& now = paused_[static_cast<std::size_t>(lane)];
-  if (now == paused || assigned_.empty()) return;
-  PartitionsPtr list(rd_kafka_topic_partition_list_new(static_cast<int>(assigned_.size())));
-  for (const PartitionKey key : assigned_) {
-    if (key.lane == lane) rd_kafka_topic_partition_list_add(list.get(), name_of(lane).c_str(), key.number);
-  }
-  const auto code = paused ? rd_kafka_pause_partitions(client_.get(), list.get())
-                           : rd_kafka_resume_partitions(client_.get(), list.get());
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) now = paused;
+  const bool full = state_.read_below >= 0;
+  const std::array now{full, full || state_.shelf.index_is_full()};  // by Lane
+  for (std::size_t lane = 0; lane < now.size(); ++lane) more_ = more_ || (full_.at(lane) && !now.at(lane));
+  full_ = now;
+  state_.shelf.set_unread(!full && state_.shelf.index_is_full());
 }
 
 const std::string& Member::name_of(Lane lane) const { return lane == Lane::topic ? parts_.topic : parts_.retry_topic; }

@@ -22,8 +22,9 @@
 namespace lrpc::queue::kafka {
 
 /// A channel's membership of its group: one thread that polls, takes records onto the shelf, answers rebalances and
-/// commits. No handler runs on it, so that it never stops polling for long; a partition of which enough has been read
-/// is paused.
+/// commits. No handler runs on it, so that it never stops polling for long. The records of the topic and of the retry
+/// topic come in queues of their own, apart from the group's events: when enough has been read they are left there, and
+/// the client reads no further than they may hold.
 ///
 /// An offset is committed when all before it are settled, with a note of what is settled beyond (commit_note.hpp). At a
 /// revocation the last state is committed and the partition suspended on the shelf.
@@ -39,7 +40,7 @@ class Member {
     std::function<void()> on_moves;  ///< The shelf has something to move.
   };
   /// Of messages that are ready, read ahead.
-  static constexpr std::int64_t kLeastReady = 2000;
+  static constexpr std::int64_t kLeastReady = 5000;
   Member(Parts parts, ChannelState& state);
   Member(const Member&) = delete;
   Member& operator=(const Member&) = delete;
@@ -83,7 +84,10 @@ class Member {
   void run();
   void leave_if_gone();
   void poll(Duration patience);
+  bool take(Lane lane);
+  void take(const rd_kafka_message_t& message);
   void put_on_shelf();
+  void forward_unheard();
   void failed_read(const rd_kafka_message_t& message);
   void reached_end(const rd_kafka_message_t& message);
   [[nodiscard]] PartitionKey key_of(const rd_kafka_message_t& message) const;
@@ -91,7 +95,6 @@ class Member {
   void read_on(const rd_kafka_topic_partition_list_t* partitions);
   void tell(PartitionKey key, const Shelf::Start& start) const;
   void keep_room();
-  void set_paused(Lane lane, bool paused);
   [[nodiscard]] Duration until_commit() const;
   [[nodiscard]] static int left_ms(SteadyTime deadline);
   void set_trouble(std::optional<Error> error);
@@ -120,8 +123,9 @@ class Member {
   ChannelState& state_;
   std::shared_ptr<Events> events_;
   ClientPtr client_;
-  QueuePtr queue_;         // the consumer's
-  QueuePtr commit_queue_;  // results of commits
+  QueuePtr queue_;                 // the consumer's, of the group's events
+  std::array<QueuePtr, 2> lanes_;  // records, by Lane
+  QueuePtr commit_queue_;          // results of commits
   std::jthread thread_;
 
   // The thread's own.
@@ -132,7 +136,10 @@ class Member {
   SteadyTime next_commit_{};
   SteadyTime rejoin_at_ = SteadyTime::max();
   std::vector<PartitionKey> assigned_;
-  std::array<bool, 2> paused_{};
+  std::vector<PartitionKey> unheard_;  // assigned, and nothing has come yet: see forward_unheard
+  std::vector<rd_kafka_message_t*> batch_;
+  std::array<bool, 2> full_{};            // by Lane: no more is to be read
+  bool more_ = false;                     // there may be some to take
   bool left_ = false;                     // the channel was deleted
   std::atomic<std::int64_t> stop_by_{0};  // steady clock, nanoseconds; 0 = goes on. Set with the state's mutex
 };

@@ -191,10 +191,8 @@ Result<bool> Member::channel_is_gone(SteadyTime until) const {
 void Member::revoked() {
   suspend_and_commit(std::chrono::steady_clock::now() +
                      std::min(parts_.cluster->config.write_timeout, parts_.cluster->config.rebalance_timeout / 2));
-  // A pause would outlast the assignment (see read_on).
-  for (const Lane lane : {Lane::topic, Lane::retry}) set_paused(lane, false);
   assigned_.clear();
-  paused_ = {};
+  unheard_.clear();
   rd_kafka_assign(client_.get(), nullptr);
 }
 

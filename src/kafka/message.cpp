@@ -8,13 +8,12 @@ namespace lrpc::queue::kafka {
 
 namespace {
 
-/// They lie in the message.
-std::vector<RecordHeader> views_of(const rd_kafka_message_t& message) {
-  constexpr std::size_t kUsual = 8;
-  std::vector<RecordHeader> headers;
+/// They lie in the message; the list is the thread's, until the next call.
+std::span<const RecordHeader> views_of(const rd_kafka_message_t& message) {
+  thread_local std::vector<RecordHeader> headers;
+  headers.clear();
   rd_kafka_headers_t* raw = nullptr;
   if (rd_kafka_message_headers(&message, &raw) != RD_KAFKA_RESP_ERR_NO_ERROR) return headers;
-  headers.reserve(kUsual);
   const char* name = nullptr;
   const void* value = nullptr;
   std::size_t size = 0;
@@ -27,7 +26,7 @@ std::vector<RecordHeader> views_of(const rd_kafka_message_t& message) {
 }  // namespace
 
 RecordHeaders headers_of(const rd_kafka_message_t& message) {
-  const std::vector<RecordHeader> views = views_of(message);
+  const auto views = views_of(message);
   return {views.begin(), views.end()};
 }
 

@@ -27,19 +27,6 @@ constexpr auto kPause = std::chrono::milliseconds(50);
 /// Until room is looked for in a full local buffer again.
 constexpr auto kRoomPause = std::chrono::milliseconds(2);
 
-/// A call under way, for the watch.
-class Attendance {
- public:
-  explicit Attendance(SendWatch& watch) : watch_(watch), mark_(watch.begin()) {}
-  Attendance(const Attendance&) = delete;
-  Attendance& operator=(const Attendance&) = delete;
-  ~Attendance() { watch_.end(mark_); }
-
- private:
-  SendWatch& watch_;
-  const SendWatch::Mark mark_;
-};
-
 /// Records that are there.
 class Made final : public RecordSource {
  public:
@@ -51,43 +38,65 @@ class Made final : public RecordSource {
   const std::span<const Record> records_;
 };
 
-/// One call of `produce`: rounds of sending what was certainly not stored, until all is told or time is up.
+}  // namespace
+
+/// One call of `begin`: rounds of sending what was certainly not stored, until all is told or time is up.
 class Sending {
  public:
-  Sending(RecordSource& records, SteadyTime deadline)
-      : records_(records), deadline_(deadline), call_(ProduceCall::make(records.size())), todo_(records.size()) {
+  Sending(RecordSource& records, std::shared_ptr<ProducerClient> over_client, SteadyTime deadline)
+      : client(std::move(over_client)),
+        records_(records),
+        deadline_(deadline),
+        call_(ProduceCall::make(records.size())),
+        todo_(records.size()) {
     for (std::uint32_t i = 0; i < todo_.size(); ++i) todo_[i] = i;
   }
 
-  [[nodiscard]] bool over() const { return (todo_.empty() && too_large_.empty()) || steady_clock::now() >= deadline_; }
+  std::shared_ptr<ProducerClient> client;  ///< Over which it goes.
 
-  /// Sends what is still to do over `client` and waits; what may be sent again is then left to do.
-  void round(ProducerClient& client) {
+  [[nodiscard]] std::size_t size() const { return records_.size(); }
+  [[nodiscard]] bool over() const {
+    return (todo_.empty() && too_large_.empty() && sent_.empty()) || steady_clock::now() >= deadline_;
+  }
+
+  /// Sends what is still to do over `client`; `end_round` waits, and leaves to do what may be sent again.
+  void begin_round() {
     pause_ = false;
-    hand_over(client, std::exchange(todo_, {}));
+    sent_ = std::exchange(todo_, {});
+    attendance_.emplace(client->watch());
+    hand_over(*client, sent_);
+  }
+  [[nodiscard]] bool has_begun() const { return attendance_.has_value(); }
+  void end_round() {
+    await(*client, std::exchange(sent_, {}));
+    attendance_.reset();
   }
 
   /// A broker looks at the size of the batch in which librdkafka sent a record, beside those of other callers: what was
   /// too large with them is to be sent alone.
   [[nodiscard]] bool wants_alone() const { return !too_large_.empty(); }
   /// Sends these one by one, over a client that nobody else uses meanwhile: now the size is their own.
-  void round_alone(ProducerClient& client) {
+  void round_alone(ProducerClient& lone) {
     alone_ = true;
-    for (const std::uint32_t i : std::exchange(too_large_, {})) hand_over(client, {&i, 1});
+    for (const std::uint32_t i : std::exchange(too_large_, {})) {
+      const Attendance attendance(lone.watch());
+      hand_over(lone, {&i, 1});
+      await(lone, {&i, 1});
+    }
     alone_ = false;
   }
   [[nodiscard]] SteadyTime deadline() const noexcept { return deadline_; }
 
   /// Before another round: what failed now may go well in a moment, but not at once.
-  void prepare(ProducerClient& client) {
-    for (const std::string& topic : missing_) client.refresh(topic, deadline_ - slack_);
+  void prepare() {
+    for (const std::string& topic : missing_) client->refresh(topic, deadline_ - slack_);
     asked_ = asked_ || !missing_.empty();
     missing_.clear();
     if (pause_) std::this_thread::sleep_until(std::min(deadline_, steady_clock::now() + kPause));
   }
 
   /// What became of record i, and what the client knows about the reasons.
-  [[nodiscard]] std::optional<Error> error_of_record(std::size_t i, ProducerClient& client) {
+  [[nodiscard]] std::optional<Error> error_of_record(std::size_t i) {
     const ProduceSlot& slot = call_->slots()[i];
     const bool done = slot.done.load(std::memory_order_acquire);
     if (done && slot.code == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
@@ -113,7 +122,7 @@ class Sending {
     }
     if (!is_waiting_over(slot.code)) return error_of(slot.code, what);
     // It never left; why the brokers could not be reached is more than that time ran out.
-    const auto trouble = client.trouble(began_ - ClientEvents::kRepeated);
+    const auto trouble = client->trouble(began_ - ClientEvents::kRepeated);
     Error error = trouble ? error_of(trouble->code, what, trouble->text)
                           : error_of(slot.code, what, "no broker could take it in time");
     if (error.code != ErrorCode::permission) error.code = ErrorCode::unavailable;
@@ -131,27 +140,29 @@ class Sending {
            code == RD_KAFKA_RESP_ERR__FATAL || code == RD_KAFKA_RESP_ERR__TRANSPORT;
   }
 
-  void hand_over(ProducerClient& client, std::span<const std::uint32_t> indices) {
-    const Attendance attendance(client.watch());
+  void hand_over(ProducerClient& to, std::span<const std::uint32_t> indices) {
     call_->hold();
     for (const std::uint32_t i : indices) {
       ProduceSlot& slot = call_->slots()[i];
       const Record& record = records_.at(i);
       slot.partition = record.partition;
-      rd_kafka_resp_err_t code = client.send(record, slot);
+      rd_kafka_resp_err_t code = to.send(record, slot);
       while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && steady_clock::now() < deadline_ - slack_) {
         std::this_thread::sleep_until(std::min(deadline_ - slack_, steady_clock::now() + kRoomPause));
-        code = client.send(record, slot);
+        code = to.send(record, slot);
       }
       if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        slot.code = client.is_dead() ? RD_KAFKA_RESP_ERR__FATAL : code;
+        slot.code = to.is_dead() ? RD_KAFKA_RESP_ERR__FATAL : code;
         slot.status = RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
         slot.done.store(true, std::memory_order_relaxed);
       }
     }
     call_->release();
+  }
+
+  void await(ProducerClient& from, std::span<const std::uint32_t> indices) {
     if (!call_->wait(deadline_ - slack_)) {
-      client.withdraw();
+      from.withdraw();
       call_->wait(deadline_);
     }
     for (const std::uint32_t i : indices) look_at(i);
@@ -188,6 +199,8 @@ class Sending {
   const SteadyTime::duration least_round_ = std::min<SteadyTime::duration>((deadline_ - began_) / 5, kLeastRound);
   ProduceCall::Ptr call_;
   std::vector<std::uint32_t> todo_;
+  std::vector<std::uint32_t> sent_;  // of the round under way
+  std::optional<Attendance> attendance_;
   std::vector<std::uint32_t> too_large_;  // together with others
   bool alone_ = false;
   std::vector<std::string> missing_;  // topics to ask for
@@ -195,7 +208,7 @@ class Sending {
   bool pause_ = false;
 };
 
-}  // namespace
+void EndSending::operator()(Sending* sending) const noexcept { delete sending; }
 
 Result<std::unique_ptr<Producer>> Producer::make(const KafkaConfig& config, Logger logger) {
   auto client = ProducerClient::make(config, logger);
@@ -234,33 +247,42 @@ std::size_t Producer::produce(std::span<const Record> records, SteadyTime deadli
 }
 
 std::size_t Producer::produce(RecordSource& records, SteadyTime deadline, std::span<Produced> out) {
-  if (records.size() == 0) return 0;
-  Sending sending(records, deadline);
-  std::shared_ptr<ProducerClient> client = this->client();
-  while (!sending.over()) {
-    if (sending.wants_alone()) {
-      const std::unique_lock turn(alone_mutex_, sending.deadline());
+  return finish(begin(records, deadline), out);
+}
+
+SendingPtr Producer::begin(RecordSource& records, SteadyTime deadline) {
+  SendingPtr sending(new Sending(records, client(), deadline));
+  if (!sending->over()) sending->begin_round();
+  return sending;
+}
+
+std::size_t Producer::finish(SendingPtr sending, std::span<Produced> out) {
+  if (sending->has_begun()) sending->end_round();
+  while (!sending->over()) {
+    if (sending->wants_alone()) {
+      const std::unique_lock turn(alone_mutex_, sending->deadline());
       if (!turn) break;
       const auto lone = lone_client();
       if (!lone) break;
-      sending.round_alone(**lone);
+      sending->round_alone(**lone);
       continue;
     }
-    sending.round(*client);
-    if (sending.over() || sending.wants_alone()) continue;
-    if (client->is_dead()) {
-      auto next = replace(client);
+    if (sending->client->is_dead()) {
+      auto next = replace(sending->client);
       if (!next) break;
-      client = std::move(*next);
+      sending->client = std::move(*next);
     } else {
-      sending.prepare(*client);
+      sending->prepare();
     }
+    if (sending->over()) break;
+    sending->begin_round();
+    sending->end_round();
   }
   std::size_t failed = 0;
-  for (std::size_t i = 0; i < records.size(); ++i) {
-    out[i] = {.error = sending.error_of_record(i, *client), .partition = sending.partition_of_record(i)};
+  for (std::size_t i = 0; i < sending->size(); ++i) {
+    out[i] = {.error = sending->error_of_record(i), .partition = sending->partition_of_record(i)};
     // The report of one that failed may arrive at this moment.
-    if (!out[i].error) out[i].offset = sending.offset_of_record(i);
+    if (!out[i].error) out[i].offset = sending->offset_of_record(i);
     failed += out[i].error ? 1 : 0;
   }
   return failed;

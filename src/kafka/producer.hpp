@@ -38,6 +38,13 @@ class RecordSource {
   [[nodiscard]] virtual const Record& at(std::size_t i) = 0;
 };
 
+/// A call of `Producer::begin` under way.
+class Sending;
+struct EndSending {
+  void operator()(Sending* sending) const noexcept;
+};
+using SendingPtr = std::unique_ptr<Sending, EndSending>;
+
 /// Publishes records and waits until the brokers have them. One per back end, for any number of threads at once. It
 /// outlives fatal errors of librdkafka's producer by making a new one.
 class Producer {
@@ -55,6 +62,10 @@ class Producer {
   /// `out` has the size of `records`. Returns how many have an error.
   std::size_t produce(RecordSource& records, SteadyTime deadline, std::span<Produced> out);
   std::size_t produce(std::span<const Record> records, SteadyTime deadline, std::span<Produced> out);
+  /// The same in two steps: `begin` sends, `finish`, by the same thread, waits. `records` must live until then. Records
+  /// of a partition keep their order over all that one thread has begun, where none fails.
+  [[nodiscard]] SendingPtr begin(RecordSource& records, SteadyTime deadline);
+  std::size_t finish(SendingPtr sending, std::span<Produced> out);
 
   /// The client of the moment, for tests.
   [[nodiscard]] std::shared_ptr<ProducerClient> client();

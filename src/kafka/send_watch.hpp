@@ -42,4 +42,17 @@ class SendWatch {
   std::uint64_t sent_ = 0;    // the other calls
 };
 
+/// A call under way, for the watch.
+class Attendance {
+ public:
+  explicit Attendance(SendWatch& watch) : watch_(watch), mark_(watch.begin()) {}
+  Attendance(const Attendance&) = delete;
+  Attendance& operator=(const Attendance&) = delete;
+  ~Attendance() { watch_.end(mark_); }
+
+ private:
+  SendWatch& watch_;
+  const SendWatch::Mark mark_;
+};
+
 }  // namespace lrpc::queue::kafka

@@ -255,11 +255,13 @@ Result<ConfPtr> consumer_conf(const KafkaConfig& config, const std::string& grou
   conf.set("receive.message.max.bytes", 2'147'483'647,
            "receive.message.max.bytes");  // max_body_size has no upper limit
   // A broker that keeps us waiting longer than that for a batch is taken for dead. An idle fetch is asked for anew
-  // every half second, because a partition that is added waits for the end of the one under way.
-  const Duration wait = std::min(config.read_batch_timeout, Duration(500));
+  // five times a second: a partition that is added, or has room again, waits for the end of the one under way. Until
+  // then what the client has read ahead has to last: twice as many messages as librdkafka would.
+  const Duration wait = std::min(config.read_batch_timeout, Duration(200));
   conf.set_ms("fetch.wait.max.ms", wait, 0, 300'000, "read_batch_timeout");
   conf.set_ms("socket.timeout.ms", std::max(config.read_batch_timeout, wait + Duration(1'000)), 1'000, 300'000,
               "read_batch_timeout");
+  conf.set("queued.min.messages", 200'000, "queued.min.messages");
   conf.add_extra(config);
   return std::move(conf).finish();
 }

@@ -266,7 +266,7 @@ class Shelf {
 
   std::uint64_t owner_;
   std::map<PartitionKey, Partition> partitions_;
-  std::deque<Slot> slots_;
+  std::vector<Slot> slots_;
   std::vector<Index> free_;
   std::deque<Index> ready_;
   std::deque<Index> early_;

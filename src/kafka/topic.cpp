@@ -12,6 +12,10 @@ namespace {
 
 /// Key, headers and the batch around a body of the largest size.
 constexpr std::int64_t kRoomBesideBody = 64 << 10;
+/// Until the brokers are asked again for what takes them a moment.
+constexpr Duration kLookAgain{100};
+
+}  // namespace
 
 /// The records of a publish.
 class Publication final : public RecordSource {
@@ -44,8 +48,6 @@ class Publication final : public RecordSource {
   HeaderList headers_;
   Record record_;
 };
-
-}  // namespace
 
 KafkaTopic::KafkaTopic(std::shared_ptr<Cluster> cluster, std::string name, const TopicPolicy& policy)
     : cluster_(std::move(cluster)),
@@ -90,32 +92,69 @@ Result<std::vector<TopicPartition>> KafkaTopic::partitions(SteadyTime until) {
   return list;
 }
 
-Result<void> KafkaTopic::publish(std::span<Outgoing> batch, Duration timeout) {
+/// A publish under way, or what was wrong with it.
+class KafkaTopic::Publish final : public Publishing {
+ public:
+  Publish(KafkaTopic& topic, std::span<Outgoing> batch, SteadyTime until, bool in_time)
+      : topic_(topic), batch_(batch), records_(topic.topic_, batch) {
+    // Not longer: a callback that closes the topic would wait for what its own thread has begun.
+    const auto pass = topic.gate_.enter();
+    if (!pass) {
+      refused_ = topic.closed();
+    } else if (auto ok = prepare(until, in_time); !ok) {
+      refused_ = std::move(ok);
+    } else {
+      sending_ = topic.cluster_->producer->begin(records_, until);
+    }
+  }
+
+  Result<void> wait() override {
+    if (!refused_) return std::move(refused_);
+    std::vector<Produced> produced(batch_.size());
+    if (topic_.cluster_->producer->finish(std::move(sending_), produced) == 0) return {};
+    const auto failed = std::ranges::find_if(produced, [](const Produced& one) { return one.error.has_value(); });
+    Error error = *failed->error;
+    if (is_missing_topic(error)) topic_.cluster_->admin->forget(topic_.topic_);
+    for (std::size_t i = 0; i < produced.size(); ++i) {
+      if (!produced[i].error) error.accepted.push_back(batch_[i].message->id());
+    }
+    return std::unexpected(std::move(error));
+  }
+
+ private:
+  Result<void> prepare(SteadyTime until, bool in_time) {
+    auto count = topic_.cluster_->admin->partition_count(topic_.topic_, until);
+    if (!count) return std::unexpected(std::move(count.error()));
+    if (in_time && std::chrono::steady_clock::now() >= until) {
+      return fail(ErrorCode::unavailable, "topic " + topic_.name_ + ": no broker told its partitions in time", true);
+    }
+    for (const Outgoing& out : batch_) {
+      if (auto ok = check_headers(*out.message); !ok) return ok;
+    }
+    for (std::size_t i = 0; *count > 1 && i < batch_.size(); ++i) {
+      const Envelope& message = *batch_[i].message;
+      records_.choose(i,
+                      topic_.partitioner_.choose(message.key(), message.id(), message.encoded_body().size(), *count));
+    }
+    return {};
+  }
+
+  KafkaTopic& topic_;
+  const std::span<Outgoing> batch_;
+  Publication records_;
+  Result<void> refused_;
+  SendingPtr sending_;
+};
+
+std::unique_ptr<Publishing> KafkaTopic::begin_publish(std::span<Outgoing> batch, Duration timeout) {
   const SteadyTime until = std::chrono::steady_clock::now() + std::min(timeout, Duration(std::chrono::hours(24)));
+  return std::make_unique<Publish>(*this, batch, until, timeout > Duration(0));
+}
+
+Result<void> KafkaTopic::publish(std::span<Outgoing> batch, Duration timeout) {
   const auto pass = gate_.enter();
   if (!pass) return closed();
-  auto count = cluster_->admin->partition_count(topic_, until);
-  if (!count) return std::unexpected(std::move(count.error()));
-  if (timeout > Duration(0) && std::chrono::steady_clock::now() >= until) {
-    return fail(ErrorCode::unavailable, "topic " + name_ + ": no broker told its partitions in time", true);
-  }
-  for (const Outgoing& out : batch) {
-    if (auto ok = check_headers(*out.message); !ok) return ok;
-  }
-  Publication records(topic_, batch);
-  for (std::size_t i = 0; *count > 1 && i < batch.size(); ++i) {
-    const Envelope& message = *batch[i].message;
-    records.choose(i, partitioner_.choose(message.key(), message.id(), message.encoded_body().size(), *count));
-  }
-  std::vector<Produced> produced(batch.size());
-  if (cluster_->producer->produce(records, until, produced) == 0) return {};
-  const auto failed = std::ranges::find_if(produced, [](const Produced& one) { return one.error.has_value(); });
-  Error error = *failed->error;
-  if (is_missing_topic(error)) cluster_->admin->forget(topic_);
-  for (std::size_t i = 0; i < produced.size(); ++i) {
-    if (!produced[i].error) error.accepted.push_back(batch[i].message->id());
-  }
-  return std::unexpected(std::move(error));
+  return begin_publish(batch, timeout)->wait();
 }
 
 // The topics that belong to a channel alone. Nothing may take from them what is not settled.
@@ -220,6 +259,26 @@ Result<std::vector<std::string>> KafkaTopic::channels() {
   return names;
 }
 
+// The group is that of channel b-c of topic a and of channel c of topic a-b: what the other has done stays known.
+Result<void> KafkaTopic::forget_channel(const std::string& channel, SteadyTime until) {
+  const std::string group = cluster_->names.group(name_, channel);
+  const std::string retry_topic = cluster_->names.retry_topic(name_, channel);
+  auto committed = cluster_->admin->committed(group, until);
+  if (!committed) return std::unexpected(std::move(committed.error()));
+  std::vector<TopicPartition> mine;
+  for (const auto& [partition, stored] : *committed) {
+    if (partition.topic == topic_ || partition.topic == retry_topic) mine.push_back(partition);
+  }
+  if (mine.size() == committed->size()) return cluster_->admin->delete_group(group, until);
+  // Until its other members have joined anew the brokers take the group for one that subscribes to our topics still.
+  for (;;) {
+    auto ok = cluster_->admin->delete_offsets(group, mine, until);
+    const bool early = !ok && ok.error().native_code == RD_KAFKA_RESP_ERR_GROUP_SUBSCRIBED_TO_TOPIC;
+    if (!early || std::chrono::steady_clock::now() >= until) return ok;
+    if (gate_.await_shut(std::min(until, std::chrono::steady_clock::now() + kLookAgain))) return closed();
+  }
+}
+
 Result<void> KafkaTopic::delete_channel(const std::string& name) {
   const auto pass = gate_.enter();
   if (!pass) return closed();
@@ -241,7 +300,7 @@ Result<void> KafkaTopic::delete_channel(const std::string& name) {
                                           .cluster = cluster_, .topic_name = name_, .name = name, .policy = {}});
   if (auto ok = asking->refuse_with_others("deleting it"); !ok) return ok;
   for (const auto& channel : open) channel->retire();
-  if (auto ok = cluster_->admin->delete_group(cluster_->names.group(name_, name), until); !ok) {
+  if (auto ok = forget_channel(name, until); !ok) {
     for (const auto& channel : open) channel->revive();
     return ok;
   }

@@ -26,6 +26,7 @@ class KafkaTopic final : public BackendTopic {
   Result<void> open(detail::Gate& gate);
 
   Result<void> publish(std::span<Outgoing> batch, Duration timeout) override;
+  [[nodiscard]] std::unique_ptr<Publishing> begin_publish(std::span<Outgoing> batch, Duration timeout) override;
   Result<std::shared_ptr<BackendChannel>> open_channel(const std::string& name, const ChannelPolicy& policy,
                                                        bool create) override;
   [[nodiscard]] Result<std::vector<std::string>> channels() override;
@@ -35,11 +36,13 @@ class KafkaTopic final : public BackendTopic {
   Result<void> close() override;
 
  private:
+  class Publish;
   [[nodiscard]] std::unexpected<Error> closed() const;
   [[nodiscard]] std::string text(std::string_view channel) const;
   Result<std::vector<TopicPartition>> partitions(SteadyTime until);
   Result<bool> exists(const std::string& channel, std::span<const TopicPartition> list, SteadyTime until);
   Result<void> create_channel(const std::string& channel, std::span<const TopicPartition> list, SteadyTime until);
+  Result<void> forget_channel(const std::string& channel, SteadyTime until);
   void widen_retries(const std::string& channel, std::size_t partitions, SteadyTime until);
   [[nodiscard]] std::vector<TopicSpec> own_topics(const std::string& channel, std::size_t partitions) const;
   [[nodiscard]] std::map<std::string, std::string> size_config() const;

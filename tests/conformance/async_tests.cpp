@@ -52,7 +52,7 @@ void flush_waits_for_all_callbacks(Context& ctx) {
   constexpr int kMessages = 2000;
   std::atomic<int> called = 0;
   auto s = ctx.setup<int>();
-  for (int i = 0; i < kMessages; ++i) must(s.topic.pub_async(i, {}, [&](const Id&) { ++called; }));
+  for (int i = 0; i < kMessages; ++i) must(s.topic.pub_async(i, ctx.in_order(), [&](const Id&) { ++called; }));
   expect_ok(s.topic.flush(ctx.patience()));
   EXPECT_EQ(called, kMessages);
   ctx.expect_depth(s.channel, kMessages);
@@ -251,7 +251,7 @@ void many_threads(Context& ctx) {
     std::vector<std::jthread> threads;
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {
-        for (int i = 0; i < kEach; ++i) expect_ok(s.topic.pub_async({t, i}, {}, [&](const Id&) { ++called; }));
+        for (int i = 0; i < kEach; ++i) expect_ok(s.topic.pub_async({t, i}, ctx.in_order(), [&](const Id&) { ++called; }));
       });
     }
   }

@@ -19,7 +19,7 @@ void first_channel_gets_it(Context& ctx) {
   auto q = ctx.open();
   auto topic = open_topic(q);
   const std::string id = must(topic.pub(1, {.key = "k", .headers = {{"h", "v"}}}));
-  must(topic.pub_batch({2, 3}));
+  must(topic.pub_batch({2, 3}, {.key = ctx.claims(Capability::total_order) ? "" : "k"}));
   auto channel = must(topic.get_or_add_channel("first"));
   ctx.expect_depth(channel, 3);
   const auto message = ctx.receive(channel);
@@ -60,7 +60,7 @@ void subscription_gets_it(Context& ctx) {
   Collector<int> handled(ctx.patience());
   auto q = ctx.open();
   auto topic = open_topic(q);
-  for (int i = 0; i < 100; ++i) must(topic.pub(i));
+  for (int i = 0; i < 100; ++i) must(topic.pub(i, ctx.in_order()));
   auto channel = must(topic.get_or_add_channel("first", {.max_in_flight = 1}));
   must(channel.subscribe([&](Message<int>& m) { handled.add(m.body()); }));
   EXPECT_TRUE(handled.wait_for(100));
@@ -139,7 +139,7 @@ void nothing_is_lost_while_channels_come(Context& ctx) {
   auto q = ctx.open();
   auto topic = open_topic(q);
   std::jthread publisher([&] {
-    for (int i = 0; i < kMessages; ++i) expect_ok(topic.pub(i));
+    for (int i = 0; i < kMessages; ++i) expect_ok(topic.pub(i, ctx.in_order()));
   });
   auto first = must(topic.get_or_add_channel("first"));
   std::vector<Channel<int>> later;

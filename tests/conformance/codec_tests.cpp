@@ -66,7 +66,7 @@ template <class T>
 void expect_round_trip(Context& ctx, Queue& queue, const std::string& name, const std::vector<T>& bodies) {
   auto topic = must(queue.topic<T>(name));
   auto channel = must(topic.get_or_add_channel("work"));
-  for (const T& body : bodies) must(topic.pub(body));
+  for (const T& body : bodies) must(topic.pub(body, ctx.in_order()));
   EXPECT_TRUE(ctx.take(channel, bodies.size()) == bodies) << name;
 }
 
@@ -196,6 +196,7 @@ void undecodable_without_dead_letters(Context& ctx) {
   auto s = with_undecodable(ctx, {"a", "b"}, {.dead_letter = false});
   must(s.topic.pub(1));
   EXPECT_EQ(ctx.take(s.channel, 1), std::vector<int>{1});
+  ctx.expect_nothing(s.channel);  // it has met all of them
   ctx.expect_depth(s.channel, 0);
   const auto stats = must(s.channel.stats());
   EXPECT_EQ(stats.dead, 0);

@@ -97,7 +97,7 @@ void next_is_unbounded(Context& ctx) {
 
 void limit_next_bounds(Context& ctx) {
   auto s = ctx.setup<int>({.max_in_flight = 3, .limit_next = true});
-  must(s.topic.pub_batch({1, 2, 3, 4, 5, 6}));
+  must(s.topic.pub_batch({1, 2, 3, 4, 5, 6}, ctx.in_order()));
   const auto held = must(s.channel.next_batch(10, ctx.patience()));
   ASSERT_EQ(held.size(), 3U);
   ctx.expect_nothing(s.channel);

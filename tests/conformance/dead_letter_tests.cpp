@@ -88,7 +88,7 @@ void empty_list(Context& ctx) {
 
 void paging(Context& ctx) {
   auto s = ctx.setup<int>();
-  must(s.topic.pub_batch(numbers(1, 250)));
+  must(s.topic.pub_batch(numbers(1, 250), ctx.in_order()));
   give_up_all(ctx, s.channel, 250);
   const auto first = must(s.channel.dead_letters());
   EXPECT_EQ(bodies(first), numbers(1, 100)) << "the default limit is 100";
@@ -112,7 +112,7 @@ void paging(Context& ctx) {
 
 void paging_while_letters_come_and_go(Context& ctx) {
   auto s = ctx.setup<int>();
-  must(s.topic.pub_batch(numbers(1, 10)));
+  must(s.topic.pub_batch(numbers(1, 10), ctx.in_order()));
   give_up_all(ctx, s.channel, 10);
   const auto first = must(s.channel.dead_letters(4));
   ASSERT_NE(first.cursor, "");
@@ -121,7 +121,7 @@ void paging_while_letters_come_and_go(Context& ctx) {
   for (const auto& letter : first.items) seen.push_back(letter.id);
   EXPECT_EQ(must(s.channel.requeue_dead(seen)), 4);
   ctx.expect_next(s.channel, numbers(1, 4));
-  must(s.topic.pub(11));
+  must(s.topic.pub(11, ctx.in_order()));
   give_up_all(ctx, s.channel, 1);
   EXPECT_EQ(bodies(must(s.channel.dead_letters(100, first.cursor))), numbers(5, 11));
 }
@@ -162,7 +162,7 @@ void requeue_all(Context& ctx) {
 
 void requeue_some(Context& ctx) {
   auto s = ctx.setup<int>();
-  const auto ids = must(s.topic.pub_batch({1, 2, 3, 4}));
+  const auto ids = must(s.topic.pub_batch({1, 2, 3, 4}, ctx.in_order()));
   give_up_all(ctx, s.channel, 4);
   const std::vector<std::string> wanted = {ids[2], "unknown", ids[0]};
   EXPECT_EQ(must(s.channel.requeue_dead(wanted)), 2);
@@ -188,9 +188,9 @@ void requeue_wakes_consumers(Context& ctx) {
 
 void requeue_renews_a_passed_expiry(Context& ctx) {
   auto s = ctx.setup<int>({.dead_letter_expired = true}, {.message_ttl = seconds(100)});
-  must(s.topic.pub(1, {.expires = seconds(5)}));
-  must(s.topic.pub(2, {.expires = hours(1)}));
-  must(s.topic.pub(3, {.expires = Duration(0)}));
+  must(s.topic.pub(1, ctx.in_order({.expires = seconds(5)})));
+  must(s.topic.pub(2, ctx.in_order({.expires = hours(1)})));
+  must(s.topic.pub(3, ctx.in_order({.expires = Duration(0)})));
   const auto alive = must(s.channel.next_batch(3, ctx.patience()));
   ASSERT_EQ(alive.size(), 3U);
   expect_ok(s.channel.nack(alive, {.dead_letter = true}));
@@ -230,7 +230,7 @@ void purge(Context& ctx) {
 
 void limit_lets_the_oldest_go(Context& ctx) {
   auto s = ctx.setup<int>({.dead_letter_limit = 3});
-  must(s.topic.pub_batch({1, 2, 3, 4, 5}));
+  must(s.topic.pub_batch({1, 2, 3, 4, 5}, ctx.in_order()));
   give_up_all(ctx, s.channel, 5);
   EXPECT_EQ(bodies(must(s.channel.dead_letters())), (std::vector<int>{3, 4, 5}));
   const auto stats = must(s.channel.stats());

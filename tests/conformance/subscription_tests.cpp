@@ -29,7 +29,7 @@ void one_handler_at_a_time_keeps_order(Context& ctx) {
   Collector<int> handled(ctx.patience());
   auto s = ctx.setup<int>({.max_in_flight = 1});
   must(s.channel.subscribe([&](Message<int>& m) { handled.add(m.body()); }));
-  for (int i = 0; i < kMessages; ++i) must(s.topic.pub(i));
+  for (int i = 0; i < kMessages; ++i) must(s.topic.pub(i, ctx.in_order()));
   EXPECT_TRUE(handled.wait_for(kMessages));
   const auto items = handled.items();
   EXPECT_TRUE(std::is_sorted(items.begin(), items.end()));
@@ -258,7 +258,7 @@ void pause_stops_a_subscription(Context& ctx) {
   Collector<int> handled(ctx.patience());
   auto s = ctx.setup<int>({.max_in_flight = 1});
   const OpenAtExit opener(gate);
-  must(s.topic.pub_batch({1, 2, 3}));
+  must(s.topic.pub_batch({1, 2, 3}, ctx.in_order()));
   must(s.channel.subscribe([&](Message<int>& m) {
     gate.pass();
     handled.add(m.body());
@@ -268,7 +268,7 @@ void pause_stops_a_subscription(Context& ctx) {
   gate.open();
   EXPECT_TRUE(handled.wait_for(1)) << "a running handler goes on";
   EXPECT_TRUE(ctx.eventually([&] { return must(s.channel.stats()).acked == 1; }));
-  must(s.topic.pub(4));
+  must(s.topic.pub(4, ctx.in_order()));
   Context::wait_a_moment();
   EXPECT_EQ(handled.size(), 1U);
   ctx.expect_depth(s.channel, 3);

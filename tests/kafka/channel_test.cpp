@@ -5,6 +5,7 @@
 #include <atomic>
 #include <future>
 #include <mutex>
+#include <numeric>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -117,11 +118,15 @@ TEST(KafkaChannel, D1_a_topic_made_anew_under_its_consumer_is_read_from_its_star
 }
 
 TEST(KafkaChannel, D1_what_retention_took_before_it_was_read_is_counted_and_logged) {
-  Fixture f;
-  constexpr int kAll = 6000;
-  std::vector<int> bodies(kAll);
-  for (int i = 0; i < kAll; ++i) bodies[static_cast<std::size_t>(i)] = i;
-  good(f.topic.pub_batch(bodies));
+  Fixture f(shared_broker(), [](Config& config) {  // little is read ahead
+    config.kafka_config.extra = {{"queued.min.messages", "100"}, {"max.partition.fetch.bytes", "20000"}};
+  });
+  constexpr int kAll = 10'000;
+  for (int i = 0; i < kAll; i += 100) {
+    std::vector<int> bodies(100);
+    std::iota(bodies.begin(), bodies.end(), i);
+    good(f.topic.pub_batch(bodies));
+  }
   std::int64_t delivered = 0;
   good(f.channel.ack(f.next()));
   ++delivered;
@@ -243,6 +248,41 @@ TEST(KafkaChannel, D20_a_channel_that_another_process_deleted_is_dead_here) {
   EXPECT_TRUE(dead(f.channel.stats()));
   good(other.close());
   good(f.queue.close());
+}
+
+// Channel b-c of topic a and channel c of topic a-b are one group to the broker.
+TEST(KafkaChannel, D20_a_channel_that_shares_its_group_outlives_the_others_deletion) {
+  Fixture f;
+  Topic<int> short_topic = good(f.queue.topic<int>("a"));
+  Topic<int> long_topic = good(f.queue.topic<int>("a-b"));
+  Channel<int> kept = good(short_topic.get_or_add_channel("b-c"));
+  Channel<int> deleted = good(long_topic.get_or_add_channel("c"));
+  for (int i = 0; i < 2; ++i) {
+    good(short_topic.pub(i));
+    good(long_topic.pub(10 + i));
+  }
+  const Message<int> first = good(kept.try_next(kPatience));
+  EXPECT_EQ(first.body(), 0);
+  good(kept.ack(first));
+  const Message<int> other = good(deleted.try_next(kPatience));
+  EXPECT_EQ(other.body(), 10);
+  good(deleted.ack(other));
+
+  good(long_topic.delete_channel("c"));
+  EXPECT_THAT(good(long_topic.channel_list()), IsEmpty());
+  EXPECT_THAT(good(short_topic.channel_list()), ElementsAre("b-c"));
+  const Message<int> second = good(kept.try_next(kPatience));
+  EXPECT_EQ(second.body(), 1);
+  good(kept.ack(second));
+  EXPECT_EQ(good(kept.depth()), 0);
+  good(f.queue.close());
+
+  Queue again = good(Queue::open(f.config));
+  Topic<int> topic = good(again.topic<int>("a"));
+  EXPECT_EQ(good(good(topic.get_or_add_channel("b-c")).depth()), 0) << "where it stood is known";
+  good(topic.delete_channel("b-c"));
+  EXPECT_THAT(good(topic.channel_list()), IsEmpty());
+  good(again.close());
 }
 
 TEST(KafkaChannel, D20_the_first_call_of_any_kind_finds_that_the_channel_was_deleted) {

@@ -18,6 +18,9 @@ constexpr auto kGoodTime = std::chrono::seconds(30);
 constexpr Timeouts kTimeouts{
     .dial = std::chrono::seconds(5), .read = std::chrono::seconds(10), .write = std::chrono::seconds(5)};
 
+/// A sentinel that did not run for two seconds, on a busy machine, acts on nothing for 30 (its TILT mode).
+constexpr std::chrono::seconds kFailoverTime{120};
+
 void await(const std::string& what, const std::function<bool()>& condition, std::chrono::seconds time = kGoodTime) {
   const auto end = std::chrono::steady_clock::now() + time;
   while (!condition()) {
@@ -145,11 +148,14 @@ std::size_t SentinelTrio::named_by(const Sentinel& sentinel) const {
 
 std::size_t SentinelTrio::await_master_other_than(std::size_t old) {
   std::size_t place = 0;
-  await("a new master", [&] {
-    place = named_by(*sentinels_.front());
-    return place != old && place < servers_.size() &&
-           std::ranges::all_of(sentinels_, [&](const auto& each) { return named_by(*each) == place; });
-  });
+  await(
+      "a new master",
+      [&] {
+        place = named_by(*sentinels_.front());
+        return place != old && place < servers_.size() &&
+               std::ranges::all_of(sentinels_, [&](const auto& each) { return named_by(*each) == place; });
+      },
+      kFailoverTime);
   return place;
 }
 

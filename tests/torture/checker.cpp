@@ -39,14 +39,15 @@ class CopyCheck {
       const Delivered& d = *list[i];
       const Delivered& next = *list[i + 1];
       const std::int64_t until = std::max(d.begin_us, next.begin_us);
+      const bool of_another_copy = next.attempts <= d.attempts && index_.explains_two_copies(copy_, next.attempts);
       if (d.ending == Ending::retry && rules_.max_retries >= 0 && d.attempts > rules_.max_retries &&
-          !index_.explains_redelivery(d, until)) {
+          !index_.explains_redelivery(d, until) && !of_another_copy) {
         report(verdict_, "cap", index_.tell(copy_));
       }
       if (d.ending == Ending::retry || d.ending == Ending::retry_same || d.ending == Ending::abandoned) {
         ++verdict_.asked_again;
       } else {
-        count_duplicate(index_.explains_redelivery(d, until));
+        count_duplicate(of_another_copy || index_.explains_redelivery(d, until));
       }
     }
     // Given up, and also handled: or given up twice.
@@ -93,8 +94,11 @@ class CopyCheck {
     if (d.tick_ms + rules_.early_tolerance_ms < intent.due_tick_ms && !clock_moved) {
       report(verdict_, "early", std::to_string(intent.due_tick_ms - d.tick_ms) + " ms: " + index_.tell(copy_));
     }
+    // Expiry counts from a moment of the call, and the clock that it is compared with is a coarse one.
+    constexpr std::int64_t kCoarseMs = 10;
+    const std::int64_t call_ms = std::max<std::int64_t>(intent.end_us - intent.begin_us, 0) / 1000;
     const std::int64_t over = d.wall_ms - intent.expires_s * 1000;
-    if (intent.expires_s != 0 && over >= rules_.late_tolerance_ms && !clock_moved && !index_.was_stopped(d)) {
+    if (intent.expires_s != 0 && over >= rules_.late_tolerance_ms + call_ms + kCoarseMs && !clock_moved && !index_.was_stopped(d)) {
       report(verdict_, "late", std::to_string(over) + " ms: " + index_.tell(copy_));
     }
   }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 #include <tuple>
 
 namespace lrpc::queue::torture {
@@ -89,6 +90,19 @@ bool Index::explains_redelivery(const Delivered& d, std::int64_t next_begin_us) 
   });
 }
 
+bool Index::explains_two_copies(const Copy& copy, int attempts) const {
+  if (rules_.attempts_exact) return false;  // a retry is no record of its own there
+  const bool sent_back = std::ranges::any_of(copy.deliveries, [&](const Delivered* d) {
+    return d->ending == Ending::retry && d->attempts < attempts && explains_redelivery(*d, d->end_us);
+  });
+  const Intent* const published = copy.deliveries.empty() ? nullptr : intent(copy.deliveries.front()->token);
+  const bool delayed = published != nullptr && published->due_tick_ms != 0;
+  return sent_back ||
+         (delayed && std::ranges::any_of(history_.faults, [&](const Fault& fault) {
+            return fault.redelivers && touches(fault, published->begin_us, copy.deliveries.front()->begin_us);
+          }));
+}
+
 bool Index::explains_two_ends(const Copy& copy) const {
   std::int64_t from = INT64_MAX;
   std::int64_t to = 0;
@@ -96,6 +110,7 @@ bool Index::explains_two_ends(const Copy& copy) const {
     from = std::min(from, us);
     to = std::max(to, us);
   };
+  if (explains_two_copies(copy, std::numeric_limits<int>::max())) return true;
   for (const DeadLetterSeen* letter : copy.dead) ended((letter->wall_ms - wall_of_zero_ms_) * 1000);
   for (const Delivered* d : copy.deliveries) {
     if (d->ending == Ending::handled) ended(d->end_us);

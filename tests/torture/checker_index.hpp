@@ -38,6 +38,10 @@ class Index {
 
   /// Whether a fault explains that this delivery, not sent back by its consumer, was not the last one.
   [[nodiscard]] bool explains_redelivery(const Delivered& d, std::int64_t next_begin_us) const;
+  /// Whether a fault explains that there are two of a message before its delivery with number `attempts`, each of which
+  /// goes its own way from there: an earlier delivery was sent back, or a delayed message put aside; its copy was
+  /// written, and that it was settled did not arrive.
+  [[nodiscard]] bool explains_two_copies(const Copy& copy, int attempts) const;
   /// Whether a fault explains that a message was given up, and then once more or handled.
   [[nodiscard]] bool explains_two_ends(const Copy& copy) const;
   /// Whether a fault explains that a consumer gets messages in another order than the usual one.

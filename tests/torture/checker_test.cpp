@@ -71,6 +71,62 @@ TEST(Checker, ADuplicateIsExplainedByAFaultOfItsConsumer) {
   EXPECT_EQ(tell("w0.0", 5'000).unexplained, 1);  // another time
 }
 
+TEST(Checker, AFaultWhileAMessageIsSentBackLeavesTwoCopies) {
+  const auto tell = [](std::int64_t at, int attempt_of_the_second) {
+    Story story;
+    story.published("p0:0", 0);
+    story.handled_elsewhere("p0:0", 1);
+    story.fault("kill-broker", at, at + 100);
+    story.delivered("p0:0", "work", "w0.0", 1, 3'000, Ending::retry);
+    story.delivered("p0:0", "work", "w1.0", 2, 20'000);
+    story.delivered("p0:0", "work", "w1.0", attempt_of_the_second, 21'000);
+    Rules rules = Story::rules();
+    rules.attempts_exact = false;
+    return story.verdict(rules);
+  };
+  EXPECT_EQ(tell(3'000, 2).duplicated, 1);
+  EXPECT_EQ(tell(3'000, 2).unexplained, 0);
+  EXPECT_EQ(tell(3'000, 3).unexplained, 1);   // it came again after the second
+  EXPECT_EQ(tell(10'000, 2).unexplained, 1);  // another time
+}
+
+TEST(Checker, AFaultWhileADelayedMessageWaitsLeavesTwoCopies) {
+  const auto tell = [](bool delayed) {
+    Story story;
+    story.published("p0:0", 0).due_tick_ms = delayed ? 20'000 : 0;
+    story.handled_elsewhere("p0:0", 20'001);
+    story.fault("kill-broker", 3'000, 3'100);
+    story.delivered("p0:0", "work", "w1.0", 1, 20'000);
+    story.delivered("p0:0", "work", "w1.0", 1, 20'000);
+    Rules rules = Story::rules();
+    rules.attempts_exact = false;
+    return story.verdict(rules);
+  };
+  EXPECT_EQ(tell(true).duplicated, 1);
+  EXPECT_TRUE(tell(true).ok()) << findings_of(tell(true));
+  EXPECT_EQ(tell(false).unexplained, 1);
+}
+
+TEST(Checker, OneOfTwoCopiesHasTheCapOfItsOwn) {
+  const auto tell = [](std::int64_t fault_at, int last) {
+    Story story;
+    story.published("p0:0", 0);
+    story.handled_elsewhere("p0:0", 1);
+    story.fault("kill-broker", fault_at, fault_at + 100);
+    story.delivered("p0:0", "work", "w0.0", 1, 3'000, Ending::retry);
+    story.delivered("p0:0", "work", "w1.0", 2, 20'000, Ending::retry);
+    story.delivered("p0:0", "work", "w1.0", last, 21'000, Ending::retry);
+    story.dead("p0:0", "max_retries", 2, 22'000);
+    Rules rules = Story::rules();
+    rules.attempts_exact = false;
+    rules.max_retries = 1;
+    return story.verdict(rules);
+  };
+  EXPECT_FALSE(tell(3'000, 2).failed("cap")) << findings_of(tell(3'000, 2));
+  EXPECT_TRUE(tell(10'000, 2).failed("cap"));
+  EXPECT_TRUE(tell(3'000, 3).failed("cap"));
+}
+
 TEST(Checker, AFaultReachesAsFarAsItSays) {
   const auto tell = [](std::int64_t reach) {
     Story story;

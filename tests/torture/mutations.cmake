@@ -3,17 +3,7 @@
 #
 # torture_mutant(<name> <backend> <check> <file> <from> <to>): in <file> the text <from>, which has to be there once,
 # becomes <to>; torture over <backend> has to fail <check>. torture_mutant_also(<name> <from> <to>): more of the same.
-function(torture_replace in out from to)
-  file(READ "${in}" text)
-  string(FIND "${text}" "${from}" first)
-  string(FIND "${text}" "${from}" last REVERSE)
-  if(first EQUAL -1 OR NOT first EQUAL last)
-    message(FATAL_ERROR "lrpc-queue: not there exactly once, in ${in}: ${from}")
-  endif()
-  string(REPLACE "${from}" "${to}" text "${text}")
-  file(WRITE "${out}.new" "${text}")
-  file(COPY_FILE "${out}.new" "${out}" ONLY_IF_DIFFERENT)
-endfunction()
+include(${PROJECT_SOURCE_DIR}/cmake/Mutate.cmake)
 
 set(torture_mutants_list ${CMAKE_CURRENT_BINARY_DIR}/mutants.txt)
 file(WRITE ${torture_mutants_list} "")
@@ -22,7 +12,7 @@ add_custom_target(torture_mutants)
 function(torture_mutant name backend check file from to)
   set(source ${PROJECT_SOURCE_DIR}/src/${file})
   set(mutated ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}.cpp)
-  torture_replace(${source} ${mutated} "${from}" "${to}")
+  lrpc_queue_mutate(${source} ${mutated} "${from}" "${to}")
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
   # In the library the file is an object of its own, which nobody asks for where there is another before it.
   set_property(SOURCE ${source} TARGET_DIRECTORY lrpc_queue PROPERTY SKIP_UNITY_BUILD_INCLUSION ON)
@@ -35,7 +25,7 @@ endfunction()
 
 function(torture_mutant_also name from to)
   set(mutated ${CMAKE_CURRENT_BINARY_DIR}/mutants/${name}.cpp)
-  torture_replace(${mutated} ${mutated} "${from}" "${to}")
+  lrpc_queue_mutate(${mutated} ${mutated} "${from}" "${to}")
 endfunction()
 
 # Those of the engine.

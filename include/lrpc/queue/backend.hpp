@@ -193,6 +193,17 @@ class BackendChannel {
   virtual Result<void> close() = 0;
 };
 
+/// A publish that has begun (`BackendTopic::begin_publish`). For one thread.
+class Publishing {
+ public:
+  Publishing() = default;
+  Publishing(const Publishing&) = delete;
+  Publishing& operator=(const Publishing&) = delete;
+  virtual ~Publishing() = default;
+  /// Waits for its end and tells what `BackendTopic::publish` would; within the time-out it was begun with. Once.
+  virtual Result<void> wait() = 0;
+};
+
 /// One open topic: the publishing side and its channels.
 class BackendTopic {
  public:
@@ -206,6 +217,12 @@ class BackendTopic {
   /// with `queue_full` what would make a channel exceed max_msg_size (D16). The messages belong to the back end, which
   /// may move them out; nobody else refers to them. One that was not stored is left in `batch`.
   virtual Result<void> publish(std::span<Outgoing> batch, Duration timeout) = 0;
+  /// Begins a `publish` and leaves the waiting to the result, so that one thread may have several under way; they are
+  /// stored in the order in which they began. What `batch` refers to must live until the result is gone. Null: the back
+  /// end knows no such thing, and nothing has begun.
+  [[nodiscard]] virtual std::unique_ptr<Publishing> begin_publish(std::span<Outgoing> /*batch*/, Duration /*timeout*/) {
+    return nullptr;
+  }
   /// Opens a channel; with `create` it is made when missing, else `channel_not_found`.
   virtual Result<std::shared_ptr<BackendChannel>> open_channel(const std::string& name, const ChannelPolicy& policy,
                                                                bool create) = 0;
