@@ -18,6 +18,7 @@
 
 #include <lrpc/queue/version.hpp>
 
+#include "plots.hpp"
 #include "rig.hpp"
 #include "runner.hpp"
 #include "suite.hpp"
@@ -27,14 +28,17 @@ namespace lrpc::queue::bench {
 namespace {
 
 std::vector<Group> all_groups(const Scale& scale) {
-  std::vector<Group> groups{single_thread_group(scale), ack_group(scale),  threads_group(scale), fan_out_group(scale),
-                            wake_up_group(scale),       idle_group(scale), backlog_group(scale), memory_group(scale)};
+  std::vector<Group> groups{single_thread_group(scale), ack_group(scale),     threads_group(scale),
+                            fan_out_group(scale),       wake_up_group(scale), idle_group(scale),
+                            backlog_group(scale),       memory_group(scale),  memory_curves_group(scale)};
 #if LRPC_QUEUE_WITH_REDIS
   groups.push_back(redis_group(scale));
+  groups.push_back(redis_curves_group(scale));
 #endif
 #if LRPC_QUEUE_WITH_KAFKA
   groups.push_back(kafka_publish_group(scale));
   groups.push_back(kafka_consume_group(scale));
+  groups.push_back(kafka_curves_group(scale));
 #endif
   return groups;
 }
@@ -42,11 +46,18 @@ std::vector<Group> all_groups(const Scale& scale) {
 /// Runs of an isolated group: it measures memory and idle CPU, which hardly vary.
 constexpr int kIsolatedRounds = 3;
 
+int rounds_of(const Group& group, int rounds, const Scale& scale) {
+  if (group.isolated) rounds = std::min(rounds, scale.quick ? 1 : kIsolatedRounds);
+  if (group.most_rounds > 0) rounds = std::min(rounds, scale.quick ? 1 : group.most_rounds);
+  return rounds;
+}
+
 struct Options {
   Scale scale{};
   int rounds = 0;
   std::vector<std::string> only{};
   std::string json_path{};
+  std::string plots_folder{};
 };
 
 int run(const Options& options) {
@@ -72,14 +83,17 @@ int run(const Options& options) {
   fmt::print("{}", table_head());
   std::fflush(stdout);  // before the first fork, which would double what is buffered
   for (const Group& group : groups) {
-    const int group_rounds = group.isolated ? std::min(rounds, options.scale.quick ? 1 : kIsolatedRounds) : rounds;
-    const Readings readings = measure(group, group_rounds);
+    const Readings readings = measure(group, rounds_of(group, rounds, options.scale));
     for (const Line& line : group.lines) {
       const Row row = evaluate(line, readings);
       fmt::print("{}", table_row(row));
       report["lines"].push_back(to_report(row));
     }
     std::fflush(stdout);
+    for (const Plot& plot : group.plots) {
+      report["plots"].push_back(to_report(plot, readings));
+      if (!options.plots_folder.empty()) write_plot(options.plots_folder, plot, report["plots"].back());
+    }
     report["readings"].update(nlohmann::json(readings));
   }
 
@@ -121,6 +135,8 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--group", options.only, "Only this group (repeatable)");
   app.add_option("--json", options.json_path, "Write all figures to this file");
+  app.add_option("--plots", options.plots_folder, "Write the data and the gnuplot program of each plot to this folder")
+      ->check(CLI::ExistingDirectory);
   app.footer("With --benchmark_filter=REGEX and other --benchmark_... options it runs as a google-benchmark program.");
   CLI11_PARSE(app, argc, argv);
   return bench::run(options);

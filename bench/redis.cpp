@@ -6,9 +6,9 @@
 #include <thread>
 #include <vector>
 
+#include "curves.hpp"
 #include "redis_raw.hpp"
-#include "rig.hpp"
-#include "server.hpp"
+#include "redis_rig.hpp"
 #include "suite.hpp"
 #include "timing.hpp"
 
@@ -17,59 +17,8 @@ namespace {
 
 using redis::RedisServer;
 
-constexpr std::size_t kBatch = 64;
 constexpr std::size_t kPage = 100;
-const std::string kBody(100, 'x');
-
-/// A server with a queue on it.
-struct RedisRig {
-  explicit RedisRig(std::size_t channels = 1) {
-    Config config{.storage_type = StorageType::redis};
-    config.redis_config.addr = server.address();
-    config.max_msg_size = 100'000'000;
-    queue.emplace(must(Queue::open(std::move(config))));
-    topic.emplace(must(queue->topic<Bytes>("orders")));
-    for (std::size_t i = 0; i < channels; ++i) {
-      channel.push_back(must(topic->get_or_add_channel(fmt::format("worker-{}", i))));
-    }
-  }
-  void fill(std::size_t messages) {
-    for (std::size_t i = 0; i < messages; i += 1000) must(topic->pub_batch(std::vector<Bytes>(1000, body)));
-  }
-  RedisServer server{};
-  Bytes body{Bytes(kBody.size(), std::byte{'x'})};
-  std::optional<Queue> queue{};
-  std::optional<Topic<Bytes>> topic{};
-  std::vector<Channel<Bytes>> channel{};
-};
-
-std::string raw_stream(std::size_t i) { return fmt::format("raw-{}", i); }
-
-/// Million entries a second.
-double rate(std::size_t count, double ns) { return static_cast<double>(count) * 1e3 / ns; }
-
-Reading publish_batches(std::size_t messages, std::size_t channels) {
-  RedisRig rig(channels);
-  const std::vector<Bytes> batch(kBatch, rig.body);
-  const double ns = timed([&] {
-    for (std::size_t sent = 0; sent < messages; sent += kBatch) must(rig.topic->pub_batch(batch));
-  });
-  return {{kValue, rate(messages * channels, ns)}};
-}
-
-Reading raw_publish_batches(std::size_t messages, std::size_t channels) {
-  const RedisServer server;
-  RawRedis raw(server.port());
-  const double ns = timed([&] {
-    for (std::size_t sent = 0; sent < messages; sent += kBatch) {
-      for (std::size_t i = 0; i < kBatch; ++i) {
-        for (std::size_t c = 0; c < channels; ++c) raw.append_publish(raw_stream(c), kBody);
-      }
-      raw.drain(kBatch * channels);
-    }
-  });
-  return {{kValue, rate(messages * channels, ns)}};
-}
+constexpr std::size_t kCallers = 64;
 
 Reading publish_one(std::size_t messages) {
   RedisRig rig;
@@ -84,44 +33,11 @@ Reading raw_publish_one(std::size_t messages) {
   std::vector<double> samples;
   for (std::size_t i = 0; i < messages; ++i) {
     samples.push_back(timed([&] {
-      raw.append_publish("raw", kBody);
+      raw.append_publish("raw", redis_text());
       raw.get();
     }));
   }
   return {{kValue, median(std::move(samples))}};
-}
-
-/// Million calls a second of 64 threads; `call()` of the object that `make()` gives each.
-template <class Make>
-Reading many_callers(std::size_t messages, Make make) {
-  constexpr std::size_t kCallers = 64;
-  std::latch start(kCallers + 1);
-  std::vector<std::jthread> threads;
-  for (std::size_t t = 0; t < kCallers; ++t) {
-    threads.emplace_back([&] {
-      auto call = make();
-      start.arrive_and_wait();
-      for (std::size_t i = 0; i < messages / kCallers; ++i) call();
-    });
-  }
-  start.arrive_and_wait();
-  const double ns = timed([&] { threads.clear(); });
-  return {{kValue, rate(messages, ns)}};
-}
-
-Reading publish_callers(std::size_t messages) {
-  RedisRig rig;
-  return many_callers(messages, [&] { return [&] { must(rig.topic->pub(rig.body)); }; });
-}
-
-Reading raw_publish_callers(std::size_t messages) {
-  const RedisServer server;
-  return many_callers(messages, [&] {
-    return [raw = std::make_shared<RawRedis>(server.port())] {
-      raw->append_publish("raw", kBody);
-      raw->get();
-    };
-  });
 }
 
 Reading consume_pages(std::size_t messages) {
@@ -134,7 +50,7 @@ Reading consume_pages(std::size_t messages) {
       done += page.size();
     }
   });
-  return {{kValue, rate(messages, ns)}};
+  return {{kValue, redis_rate(messages, ns)}};
 }
 
 Reading consume_by_handler(std::size_t messages) {
@@ -149,7 +65,7 @@ Reading consume_by_handler(std::size_t messages) {
     done.wait();
   });
   must(rig.queue->close());
-  return {{kValue, rate(messages, ns)}};
+  return {{kValue, redis_rate(messages, ns)}};
 }
 
 Reading raw_consume_pages(std::size_t messages) {
@@ -158,7 +74,7 @@ Reading raw_consume_pages(std::size_t messages) {
   raw.append_create_group("raw");
   raw.get();
   for (std::size_t i = 0; i < messages; i += 1000) {
-    for (std::size_t k = 0; k < 1000; ++k) raw.append_publish("raw", kBody);
+    for (std::size_t k = 0; k < 1000; ++k) raw.append_publish("raw", redis_text());
     raw.drain(1000);
   }
   const double ns = timed([&] {
@@ -173,7 +89,7 @@ Reading raw_consume_pages(std::size_t messages) {
     }
     raw.get();
   });
-  return {{kValue, rate(messages, ns)}};
+  return {{kValue, redis_rate(messages, ns)}};
 }
 
 /// Publish to the start of the handler, one message at a time.
@@ -194,7 +110,9 @@ Reading wake_a_handler(std::size_t messages) {
     samples.push_back(static_cast<double>(arrived - start));
   }
   must(rig.queue->close());
-  return {{kValue, median(std::move(samples))}};
+  Reading reading{{kValue, median(samples)}};
+  add_distribution(reading, samples);
+  return reading;
 }
 
 Reading raw_wake(std::size_t messages) {
@@ -220,12 +138,14 @@ Reading raw_wake(std::size_t messages) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
     arrived = 0;
     const auto start = BenchClock::now().time_since_epoch().count();
-    publisher.append_publish("raw", kBody);
+    publisher.append_publish("raw", redis_text());
     publisher.get();
     arrived.wait(0);
     samples.push_back(static_cast<double>(arrived - start));
   }
-  return {{kValue, median(std::move(samples))}};
+  Reading reading{{kValue, median(samples)}};
+  add_distribution(reading, samples);
+  return reading;
 }
 
 /// Milliseconds from the due time of many until all are delivered, as nanoseconds.
@@ -306,7 +226,7 @@ Reading raw_memory_of_one(std::size_t messages) {
   RawRedis raw(server.port());
   const double before = used_memory(server.port());
   for (std::size_t i = 0; i < messages; i += 1000) {
-    for (std::size_t k = 0; k < 1000; ++k) raw.append_publish("raw", kBody);
+    for (std::size_t k = 0; k < 1000; ++k) raw.append_publish("raw", redis_text());
     raw.drain(1000);
   }
   return {{kValue, (used_memory(server.port()) - before) / static_cast<double>(messages)}};
@@ -320,14 +240,14 @@ Group redis_group(const Scale& scale) {
   const std::size_t few = scale.of(500);
   return Group{
       .name = "redis",
-      .cases = {{"redis/publish64", [=] { return publish_batches(many, 1); }},
-                {"redis/raw_publish64", [=] { return raw_publish_batches(many, 1); }},
-                {"redis/fan_out", [=] { return publish_batches(some, 16); }},
-                {"redis/raw_fan_out", [=] { return raw_publish_batches(some, 16); }},
+      .cases = {{"redis/publish64", [=] { return redis_publish(many, kBatch, 1); }},
+                {"redis/raw_publish64", [=] { return raw_redis_publish(many, kBatch, 1); }},
+                {"redis/fan_out", [=] { return redis_publish(some, kBatch, 16); }},
+                {"redis/raw_fan_out", [=] { return raw_redis_publish(some, kBatch, 16); }},
                 {"redis/publish1", [=] { return publish_one(some); }},
                 {"redis/raw_publish1", [=] { return raw_publish_one(some); }},
-                {"redis/callers", [=] { return publish_callers(many); }},
-                {"redis/raw_callers", [=] { return raw_publish_callers(many); }},
+                {"redis/callers", [=] { return redis_callers(many, kCallers); }},
+                {"redis/raw_callers", [=] { return raw_redis_callers(many, kCallers); }},
                 {"redis/consume", [=] { return consume_pages(many); }},
                 {"redis/subscribe", [=] { return consume_by_handler(many); }},
                 {"redis/raw_consume", [=] { return raw_consume_pages(many); }},
@@ -391,6 +311,8 @@ Group redis_group(const Scale& scale) {
                  .measured = {"redis/memory"},
                  .reference = Figure{"redis/raw_memory"},
                  .target = at_most(1.0, 60)}},
+      .plots = {distribution_plot("redis_latency", "Redis: publish to handler, idle", "redis/wake", "redis/raw_wake",
+                                  "hiredis: XADD and a blocked reader")},
   };
 }
 

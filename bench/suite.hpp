@@ -60,11 +60,33 @@ struct Line {
   std::optional<Target> target{};  ///< Unset: for information.
 };
 
+/// A figure over a number.
+struct Point {
+  double x = 0;
+  Figure figure{};
+};
+struct Curve {
+  std::string title{};
+  std::vector<Point> points{};
+};
+/// Curves of one picture.
+struct Plot {
+  std::string name{};  ///< Of the file: letters, digits and '_'.
+  std::string title{};
+  std::string x_title{};
+  std::string y_title{};
+  bool log_x = true;
+  double y_factor = 1;  ///< From the figures to what is shown.
+  std::vector<Curve> curves{};
+};
+
 struct Group {
   std::string name{};
   std::vector<Case> cases{};
   std::vector<Line> lines{};
+  std::vector<Plot> plots{};
   bool isolated = false;  ///< Each run in a process of its own, for figures that earlier runs would change.
+  int most_rounds = 0;    ///< At most so many rounds; 0 = as many as are asked for.
 };
 
 /// All readings of each case, by case name.
@@ -79,12 +101,15 @@ using Readings = std::map<std::string, std::vector<Reading>>;
 [[nodiscard]] Group idle_group(const Scale& scale);
 [[nodiscard]] Group backlog_group(const Scale& scale);
 [[nodiscard]] Group memory_group(const Scale& scale);
+[[nodiscard]] Group memory_curves_group(const Scale& scale);
 #if LRPC_QUEUE_WITH_REDIS
 [[nodiscard]] Group redis_group(const Scale& scale);
+[[nodiscard]] Group redis_curves_group(const Scale& scale);
 #endif
 #if LRPC_QUEUE_WITH_KAFKA
 [[nodiscard]] Group kafka_publish_group(const Scale& scale);
 [[nodiscard]] Group kafka_consume_group(const Scale& scale);
+[[nodiscard]] Group kafka_curves_group(const Scale& scale);
 #endif
 
 }  // namespace lrpc::queue::bench

@@ -12,12 +12,6 @@
 namespace lrpc::queue::bench {
 namespace {
 
-double median_of(const Readings& readings, const Figure& figure) {
-  std::vector<double> values;
-  for (const Reading& reading : readings.at(figure.name)) values.push_back(reading.at(figure.field));
-  return median(std::move(values));
-}
-
 std::string_view suffix(Unit unit) {
   switch (unit) {
     case Unit::nanoseconds:
@@ -49,6 +43,12 @@ std::string print(const Target& target, Unit unit) {
 }
 
 }  // namespace
+
+double median_of(const Readings& readings, const Figure& figure) {
+  std::vector<double> values;
+  for (const Reading& reading : readings.at(figure.name)) values.push_back(reading.at(figure.field));
+  return median(std::move(values));
+}
 
 Row evaluate(const Line& line, const Readings& readings) {
   Row row{.line = line, .measured = median_of(readings, line.measured)};

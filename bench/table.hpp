@@ -20,6 +20,9 @@ struct Row {
   std::optional<bool> met{};      ///< Unset without a target.
 };
 
+/// Of a figure over the rounds.
+[[nodiscard]] double median_of(const Readings& readings, const Figure& figure);
+
 [[nodiscard]] Row evaluate(const Line& line, const Readings& readings);
 
 /// The head of the Markdown table, then one line of it.

@@ -52,6 +52,7 @@ dev        libbenchmark-dev         # the benchmarks
 dev        libzstd-dev              # a newer librdkafka (scripts/test-newer-deps.sh)
 dev        zlib1g-dev
 dev        libconcurrentqueue-dev   # a reference of the benchmarks
+dev        gnuplot-nox              # plots of the benchmarks and of the soak
 END
 }
 
