@@ -251,7 +251,8 @@ void many_threads(Context& ctx) {
     std::vector<std::jthread> threads;
     for (int t = 0; t < kThreads; ++t) {
       threads.emplace_back([&, t] {
-        for (int i = 0; i < kEach; ++i) expect_ok(s.topic.pub_async({t, i}, ctx.in_order(), [&](const Id&) { ++called; }));
+        for (int i = 0; i < kEach; ++i)
+          expect_ok(s.topic.pub_async({t, i}, ctx.in_order(), [&](const Id&) { ++called; }));
       });
     }
   }

@@ -98,7 +98,8 @@ class CopyCheck {
     constexpr std::int64_t kCoarseMs = 10;
     const std::int64_t call_ms = std::max<std::int64_t>(intent.end_us - intent.begin_us, 0) / 1000;
     const std::int64_t over = d.wall_ms - intent.expires_s * 1000;
-    if (intent.expires_s != 0 && over >= rules_.late_tolerance_ms + call_ms + kCoarseMs && !clock_moved && !index_.was_stopped(d)) {
+    if (intent.expires_s != 0 && over >= rules_.late_tolerance_ms + call_ms + kCoarseMs && !clock_moved &&
+        !index_.was_stopped(d)) {
       report(verdict_, "late", std::to_string(over) + " ms: " + index_.tell(copy_));
     }
   }
