@@ -61,7 +61,7 @@ class AsyncPublisher : public std::enable_shared_from_this<AsyncPublisher> {
   void run();
   Batch take_batch();
   void begin(Batch& batch);
-  void finish(Batch& batch);
+  void finish(Batch& taken);
   void answer(Pending& pending, const Result<void>& result);
   void call_back(Pending& pending, Result<std::string> reply);
 

@@ -79,7 +79,7 @@ void nack_by_id_and_span_can_skip(Context& ctx) {
   must(s.topic.pub(1));
   const NackOptions skip{.delay = Duration(0), .skip_attempts = true};
   expect_ok(s.channel.nack(ctx.receive(s.channel).id(), skip));
-  expect_ok(s.channel.nack(must(s.channel.next_batch(1, ctx.patience())), skip));
+  expect_ok(s.channel.nack(ctx.batch(s.channel, 1), skip));
   EXPECT_EQ(ctx.receive(s.channel).attempts(), 1);
 }
 
@@ -126,7 +126,7 @@ void zero_means_no_retry(Context& ctx) {
   auto s = ctx.setup<int>({.max_retries = 0});
   must(s.topic.pub_batch({1, 2}));
   expect_ok(s.channel.nack(ctx.receive(s.channel).id(), kNow));
-  expect_ok(s.channel.nack(must(s.channel.next_batch(1, ctx.patience())), kNow));
+  expect_ok(s.channel.nack(ctx.batch(s.channel, 1), kNow));
   ctx.expect_nothing(s.channel);
   EXPECT_EQ(must(s.channel.dead_letters()).items.size(), 2U);
 }

@@ -165,7 +165,7 @@ void retries_are_never_refused(Context& ctx) {
 void requeues_are_never_refused(Context& ctx) {
   auto s = ctx.setup<int>({}, {.max_msg_size = 2});
   must(s.topic.pub_batch({1, 2}));
-  expect_ok(s.channel.nack(must(s.channel.next_batch(2, ctx.patience())), {.dead_letter = true}));
+  expect_ok(s.channel.nack(ctx.batch(s.channel, 2), {.dead_letter = true}));
   must(s.topic.pub_batch({3, 4}));
   EXPECT_EQ(must(s.channel.requeue_dead()), 2);
   ctx.expect_depth(s.channel, 4);
@@ -257,7 +257,7 @@ void drop_oldest_is_all_or_nothing(Context& ctx) {
   auto s = ctx.setup<int>({}, dropping(2));
   auto stuck = must(s.topic.get_or_add_channel("stuck"));
   must(s.topic.pub_batch({1, 2}));
-  const auto held = must(stuck.next_batch(2, ctx.patience()));  // nothing here may be dropped
+  const auto held = ctx.batch(stuck, 2);  // nothing here may be dropped
   ASSERT_EQ(held.size(), 2U);
   expect_error(s.topic.pub(3), ErrorCode::queue_full);
   EXPECT_EQ(must(s.channel.stats()).dropped, 0);

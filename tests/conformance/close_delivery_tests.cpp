@@ -190,7 +190,7 @@ void held_messages_at_stop(Context& ctx) {
 void next_goes_back_counted(Context& ctx) {
   auto s = ctx.setup<int>();
   must(s.topic.pub_batch({1, 2, 3}));
-  const auto held = must(s.channel.next_batch(2, ctx.patience()));
+  const auto held = ctx.batch(s.channel, 2);
   ASSERT_EQ(held.size(), 2U);
   expect_ok(s.channel.close());
   auto again = must(s.topic.get_or_add_channel("work"));

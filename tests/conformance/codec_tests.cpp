@@ -167,7 +167,7 @@ void next_batch_skips_undecodable(Context& ctx) {
   must(s.topic.pub_batch({1, 2}));
   std::vector<int> bodies;
   while (bodies.size() < 2) {
-    for (const auto& m : must(s.channel.next_batch(10, ctx.patience()))) bodies.push_back(m.body());
+    for (const auto& m : ctx.batch(s.channel, 10)) bodies.push_back(m.body());
   }
   EXPECT_EQ(bodies, (std::vector<int>{1, 2}));
   EXPECT_EQ(must(s.channel.stats()).dead, 3);

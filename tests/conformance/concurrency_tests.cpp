@@ -89,7 +89,7 @@ void busy_handler_does_not_stop_others(Context& ctx) {
 void next_is_unbounded(Context& ctx) {
   auto s = ctx.setup<int>({.max_in_flight = 1});
   must(s.topic.pub_batch(std::vector<int>(60, 1)));
-  EXPECT_EQ(must(s.channel.next_batch(30, ctx.patience())).size(), 30U);
+  EXPECT_EQ(ctx.batch(s.channel, 30).size(), 30U);
   for (int i = 0; i < 30; ++i) static_cast<void>(ctx.receive(s.channel));
   ctx.expect_nothing(s.channel);
   ctx.expect_depth(s.channel, 60);
@@ -98,7 +98,7 @@ void next_is_unbounded(Context& ctx) {
 void limit_next_bounds(Context& ctx) {
   auto s = ctx.setup<int>({.max_in_flight = 3, .limit_next = true});
   must(s.topic.pub_batch({1, 2, 3, 4, 5, 6}, ctx.in_order()));
-  const auto held = must(s.channel.next_batch(10, ctx.patience()));
+  const auto held = ctx.batch(s.channel, 10);
   ASSERT_EQ(held.size(), 3U);
   ctx.expect_nothing(s.channel);
   expect_error(s.channel.next_batch(10, Duration(0)), ErrorCode::no_message);
@@ -109,7 +109,7 @@ void limit_next_bounds(Context& ctx) {
   ctx.expect_nothing(s.channel);
   expect_ok(s.channel.nack(held[1], {.dead_letter = true}));
   expect_ok(s.channel.nack(held[2].id(), {.delay = std::chrono::hours(1)}));
-  EXPECT_EQ(must(s.channel.next_batch(10, ctx.patience())).size(), 2U);
+  EXPECT_EQ(ctx.batch(s.channel, 10).size(), 2U);
   ctx.expect_nothing(s.channel);
 }
 

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <mutex>
 #include <source_location>
@@ -129,6 +130,19 @@ class Context {
       bodies.push_back(message.body());
     }
     return bodies;
+  }
+  /// What next_batch gives of `most` messages that are there: in one call where all messages of a channel come in
+  /// order, else in some, as a part of them may come a moment later.
+  template <class T>
+  std::vector<Message<T>> batch(Channel<T>& channel, std::size_t most,
+                                std::source_location at = std::source_location::current()) {
+    std::vector<Message<T>> list = must(channel.next_batch(most, patience()), at);
+    while (!claims(Capability::total_order) && list.size() < most) {
+      auto more = channel.next_batch(most - list.size(), std::chrono::seconds(1));
+      if (!more) break;
+      std::ranges::move(*more, std::back_inserter(list));
+    }
+    return list;
   }
   /// Options for messages whose order is what the test is about: of a key where only those of a key have one.
   [[nodiscard]] PubOptions in_order(PubOptions options = {}) const {

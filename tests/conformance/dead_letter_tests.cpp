@@ -16,7 +16,7 @@ using std::chrono::seconds;
 /// Gives up everything that is ready.
 void give_up_all(Context& ctx, Channel<int>& channel, std::size_t count) {
   while (count > 0) {
-    const auto list = must(channel.next_batch(count, ctx.patience()));
+    const auto list = ctx.batch(channel, count);
     must(channel.nack(list, {.reason = "given up", .dead_letter = true}));
     count -= list.size();
   }
@@ -140,7 +140,7 @@ void requeue_all(Context& ctx) {
   auto s = ctx.setup<int>({.max_retries = 1});
   must(s.topic.pub_batch({1, 2, 3}));
   for (int round = 0; round < 2; ++round) {
-    const auto list = must(s.channel.next_batch(3, ctx.patience()));
+    const auto list = ctx.batch(s.channel, 3);
     ASSERT_EQ(list.size(), 3U);
     expect_ok(s.channel.nack(list, {.delay = Duration(0)}));
   }
@@ -148,7 +148,7 @@ void requeue_all(Context& ctx) {
   EXPECT_EQ(must(s.channel.requeue_dead()), 3);
   EXPECT_EQ(must(s.channel.stats()).dead, 0);
   ctx.expect_depth(s.channel, 3);
-  const auto list = must(s.channel.next_batch(3, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 3);
   ASSERT_EQ(list.size(), 3U);
   for (std::size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(list[i].body(), static_cast<int>(i) + 1);
@@ -191,13 +191,13 @@ void requeue_renews_a_passed_expiry(Context& ctx) {
   must(s.topic.pub(1, ctx.in_order({.expires = seconds(5)})));
   must(s.topic.pub(2, ctx.in_order({.expires = hours(1)})));
   must(s.topic.pub(3, ctx.in_order({.expires = Duration(0)})));
-  const auto alive = must(s.channel.next_batch(3, ctx.patience()));
+  const auto alive = ctx.batch(s.channel, 3);
   ASSERT_EQ(alive.size(), 3U);
   expect_ok(s.channel.nack(alive, {.dead_letter = true}));
   ctx.advance(seconds(10));
   const std::int64_t fresh = (ctx.now_ms() + 100'000 + 999) / 1000;
   EXPECT_EQ(must(s.channel.requeue_dead()), 3);
-  const auto list = must(s.channel.next_batch(3, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 3);
   ASSERT_EQ(list.size(), 3U);
   EXPECT_EQ(list[0].body(), 1);
   EXPECT_EQ(list[0].expires_at(), fresh);

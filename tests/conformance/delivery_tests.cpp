@@ -107,7 +107,7 @@ void order_of_each_publisher(Context& ctx) {
 void acks_in_any_order(Context& ctx) {
   auto s = ctx.setup<int>();
   must(s.topic.pub_batch(numbers(1, 100)));
-  auto held = must(s.channel.next_batch(100, ctx.patience()));
+  auto held = ctx.batch(s.channel, 100);
   ASSERT_EQ(held.size(), 100U);
   for (std::size_t i = 0; i < 100; ++i) expect_ok(s.channel.ack(held[(i * 37) % 100]));
   ctx.expect_depth(s.channel, 0);
@@ -119,9 +119,9 @@ void next_batch_takes_what_is_ready(Context& ctx) {
   auto s = ctx.setup<int>();
   must(s.topic.pub_batch(numbers(1, 7), ctx.in_order()));
   const Stopwatch watch;
-  auto first = must(s.channel.next_batch(5, ctx.patience()));
+  auto first = ctx.batch(s.channel, 5);
   ASSERT_EQ(first.size(), 5U);
-  auto rest = must(s.channel.next_batch(5, ctx.patience()));
+  auto rest = ctx.batch(s.channel, 5);
   ASSERT_EQ(rest.size(), 2U) << "next_batch has to return as soon as one is there";
   EXPECT_LT(watch.elapsed(), ctx.patience());
   std::vector<int> bodies;
@@ -142,7 +142,7 @@ void next_batch_without_messages(Context& ctx) {
   expect_error(s.channel.next_batch(0, Duration(0)), ErrorCode::invalid_argument);
   must(s.topic.pub(1));
   expect_error(s.channel.next_batch(0, Duration(0)), ErrorCode::invalid_argument);
-  EXPECT_EQ(must(s.channel.next_batch(1'000'000'000, ctx.patience())).size(), 1U);
+  EXPECT_EQ(ctx.batch(s.channel, 1'000'000'000).size(), 1U);
 }
 
 void try_next_zero_takes_only_what_is_ready(Context& ctx) {

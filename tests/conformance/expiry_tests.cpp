@@ -41,7 +41,7 @@ void expired_is_not_in_a_batch(Context& ctx) {
   must(s.topic.pub(4));
   must(s.topic.pub_batch({5, 6}, kFiveSeconds));
   ctx.advance(seconds(10));
-  const auto list = must(s.channel.next_batch(10, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 10);
   ASSERT_EQ(list.size(), 1U);
   EXPECT_EQ(list[0].body(), 4);
   expect_error(s.channel.next_batch(10, Duration(0)), ErrorCode::no_message);
@@ -118,7 +118,7 @@ void expiry_after_lease_loss(Context& ctx) {
 void in_flight_may_be_settled_after_expiry(Context& ctx) {
   auto s = ctx.setup<int>();
   must(s.topic.pub_batch({1, 2}, kFiveSeconds));
-  const auto list = must(s.channel.next_batch(2, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 2);
   ASSERT_EQ(list.size(), 2U);
   ctx.advance(seconds(10));
   expect_ok(s.channel.ack(list[0]));

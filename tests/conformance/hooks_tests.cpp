@@ -250,7 +250,7 @@ void observer_of_next(Context& ctx) {
   must(s.topic.pub_batch({"a", "b", "c"}));
   must(s.topic.pub("d"));
   expect_error(s.topic.pub("much too long"), ErrorCode::body_too_large);
-  expect_ok(s.channel.ack(must(s.channel.next_batch(2, ctx.patience()))));
+  expect_ok(s.channel.ack(ctx.batch(s.channel, 2)));
   expect_ok(s.channel.nack(ctx.receive(s.channel), {.dead_letter = true}));
   expect_ok(s.channel.nack(ctx.receive(s.channel), {.delay = Duration(0)}));
   expect_ok(s.channel.nack(ctx.receive(s.channel), {.delay = Duration(0)}));

@@ -61,7 +61,7 @@ void each_delivery_has_its_own_lease(Context& ctx) {
 void batch_leases_expire(Context& ctx) {
   auto s = ctx.setup<int>(short_lease());
   must(s.topic.pub_batch({1, 2, 3}));
-  const auto list = must(s.channel.next_batch(3, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 3);
   ASSERT_EQ(list.size(), 3U);
   expect_ok(s.channel.ack(list[1]));
   ctx.advance(kLease);
@@ -74,7 +74,7 @@ void batch_leases_expire(Context& ctx) {
 void late_ack_counts_until_handed_out(Context& ctx) {
   auto s = ctx.setup<int>(short_lease());
   must(s.topic.pub_batch({1, 2}));
-  const auto list = must(s.channel.next_batch(2, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 2);
   ASSERT_EQ(list.size(), 2U);
   ctx.advance(kLease + seconds(5));
   expect_ok(s.channel.ack(list[0]));
@@ -86,7 +86,7 @@ void late_ack_counts_until_handed_out(Context& ctx) {
 void late_nack_and_touch_count_until_handed_out(Context& ctx) {
   auto s = ctx.setup<int>(short_lease());
   must(s.topic.pub_batch({1, 2}));
-  const auto list = must(s.channel.next_batch(2, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 2);
   ASSERT_EQ(list.size(), 2U);
   ctx.advance(kLease + seconds(5));
   expect_ok(s.channel.touch(list[1]));
@@ -184,7 +184,7 @@ void touch_can_shorten(Context& ctx) {
 void touched_message_can_be_settled(Context& ctx) {
   auto s = ctx.setup<int>(short_lease());
   must(s.topic.pub_batch({1, 2}));
-  const auto list = must(s.channel.next_batch(2, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 2);
   ASSERT_EQ(list.size(), 2U);
   expect_ok(s.channel.touch(list, seconds(60)));
   ctx.advance(seconds(50));
@@ -197,7 +197,7 @@ void touched_message_can_be_settled(Context& ctx) {
 void touch_of_a_span_tells_the_missing(Context& ctx) {
   auto s = ctx.setup<int>(short_lease());
   must(s.topic.pub_batch({1, 2, 3}));
-  const auto list = must(s.channel.next_batch(3, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 3);
   ASSERT_EQ(list.size(), 3U);
   expect_ok(s.channel.ack(list[1]));
   const auto partly = s.channel.touch(list, seconds(60));

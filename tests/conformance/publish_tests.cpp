@@ -242,7 +242,7 @@ void large_batch_arrives_whole(Context& ctx) {
   ctx.expect_depth(s.channel, 5000);
   std::vector<int> got;
   while (got.size() < list.size()) {
-    const auto messages = must(s.channel.next_batch(512, ctx.patience()));
+    const auto messages = ctx.batch(s.channel, 512);
     for (const auto& m : messages) got.push_back(m.body());
     must(s.channel.ack(messages));
   }

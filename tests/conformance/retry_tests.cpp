@@ -70,7 +70,7 @@ void backoff_survives_many_failures(Context& ctx) {
 void jitter_spreads_within_the_delay(Context& ctx) {
   auto s = ctx.setup<int>({.retry_delay = seconds(10), .backoff = Backoff{.jitter = true}});
   must(s.topic.pub_batch(std::vector<int>(64, 1)));
-  expect_ok(s.channel.nack(must(s.channel.next_batch(64, ctx.patience()))));
+  expect_ok(s.channel.nack(ctx.batch(s.channel, 64)));
   ctx.advance(seconds(5));
   std::size_t early = 0;
   EXPECT_TRUE(ctx.eventually([&] {
@@ -160,7 +160,7 @@ void retry_at_once_goes_behind_what_is_ready(Context& ctx) {
 void retries_come_in_the_order_of_their_time(Context& ctx) {
   auto s = ctx.setup<int>();
   must(s.topic.pub_batch({1, 2, 3, 4}, ctx.in_order()));
-  const auto list = must(s.channel.next_batch(4, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 4);
   ASSERT_EQ(list.size(), 4U);
   const int delays[] = {40, 10, 30, 20};
   for (std::size_t i = 0; i < 4; ++i) expect_ok(s.channel.nack(list[i], {.delay = seconds(delays[i])}));

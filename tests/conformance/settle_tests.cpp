@@ -19,7 +19,7 @@ void ack_removes_the_message(Context& ctx) {
   must(s.topic.pub_batch({1, 2, 3, 4}));
   expect_ok(s.channel.ack(ctx.receive(s.channel)));
   expect_ok(s.channel.ack(ctx.receive(s.channel).id()));
-  expect_ok(s.channel.ack(must(s.channel.next_batch(2, ctx.patience()))));
+  expect_ok(s.channel.ack(ctx.batch(s.channel, 2)));
   ctx.expect_depth(s.channel, 0);
   ctx.expect_nothing(s.channel);
 }
@@ -30,7 +30,7 @@ void nack_brings_the_message_back(Context& ctx) {
   must(s.topic.pub(1));
   expect_ok(s.channel.nack(ctx.receive(s.channel), now));
   expect_ok(s.channel.nack(ctx.receive(s.channel).id(), now));
-  expect_ok(s.channel.nack(must(s.channel.next_batch(1, ctx.patience())), now));
+  expect_ok(s.channel.nack(ctx.batch(s.channel, 1), now));
   const auto last = ctx.receive(s.channel);
   EXPECT_EQ(last.attempts(), 4);
   EXPECT_EQ(last.body(), 1);
@@ -109,7 +109,7 @@ void message_of_another_channel(Context& ctx) {
 void span_settles_all_it_can(Context& ctx) {
   auto s = ctx.setup<int>();
   must(s.topic.pub_batch({1, 2, 3, 4}));
-  const auto list = must(s.channel.next_batch(4, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 4);
   ASSERT_EQ(list.size(), 4U);
   expect_ok(s.channel.ack(list[1]));
   const auto partly = s.channel.ack(list);
@@ -126,7 +126,7 @@ void span_settles_all_it_can(Context& ctx) {
 void span_nacks_all_it_can(Context& ctx) {
   auto s = ctx.setup<int>();
   must(s.topic.pub_batch({1, 2, 3}));
-  const auto list = must(s.channel.next_batch(3, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 3);
   ASSERT_EQ(list.size(), 3U);
   expect_ok(s.channel.ack(list[0]));
   const auto partly = s.channel.nack(list, {.delay = Duration(0)});
@@ -226,7 +226,7 @@ void any_handle_and_thread_may_settle(Context& ctx) {
   auto s = ctx.setup<int>();
   auto copy = must(s.topic.get_channel("work"));
   must(s.topic.pub_batch({1, 2}));
-  const auto list = must(s.channel.next_batch(2, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 2);
   ASSERT_EQ(list.size(), 2U);
   std::jthread([&] { expect_ok(copy.ack(list[0])); }).join();
   std::jthread([&] { expect_ok(copy.nack(list[1].id(), {.delay = Duration(0)})); }).join();
@@ -240,7 +240,7 @@ void one_of_many_acks_wins(Context& ctx) {
   std::atomic<int> wrong = 0;
   auto s = ctx.setup<int>();
   must(s.topic.pub_batch(std::vector<int>(kMessages, 1)));
-  const auto list = must(s.channel.next_batch(kMessages, ctx.patience()));
+  const auto list = ctx.batch(s.channel, kMessages);
   ASSERT_EQ(list.size(), static_cast<std::size_t>(kMessages));
   {
     std::vector<std::jthread> threads;

@@ -55,7 +55,7 @@ void depth_with_expired_leases(Context& ctx) {
   auto s = ctx.setup<int>({.max_retries = -1, .ack_timeout = std::chrono::seconds(10)});
   must(s.topic.pub_batch({1, 2}));
   for (int round = 0; round < 3; ++round) {
-    const auto list = must(s.channel.next_batch(2, ctx.patience()));
+    const auto list = ctx.batch(s.channel, 2);
     ASSERT_EQ(list.size(), 2U);
     expect_figures(s.channel, 0, 2, 0, 0);
     ctx.advance(std::chrono::seconds(10));

@@ -260,7 +260,7 @@ void big_backlog(Context& ctx) {
   std::iota(all.begin(), all.end(), 0);
   std::vector<int> got;
   while (got.size() < all.size()) {
-    const auto list = must(s.channel.next_batch(1000, ctx.patience()));
+    const auto list = ctx.batch(s.channel, 1000);
     for (const auto& message : list) got.push_back(message.body());
     must(s.channel.ack(list));
   }

@@ -76,7 +76,7 @@ void own_expiry_wins_over_the_ttl(Context& ctx) {
   never_by_duration.set_expires(Duration(0));
   const Message<int> unset(4);
   must(s.topic.pub_msg_batch({later, never, never_by_duration, unset}));
-  auto list = must(s.channel.next_batch(4, ctx.patience()));
+  auto list = ctx.batch(s.channel, 4);
   ASSERT_EQ(list.size(), 4U);
   std::ranges::sort(list, {}, &Message<int>::body);
   EXPECT_EQ(list[0].expires_at(), later.expires_at());
@@ -91,7 +91,7 @@ void ttl_counts_from_the_due_time(Context& ctx) {
   must(s.topic.pub(1, {.delay = hours(1)}));
   must(s.topic.pub(2, {.deliver_at = TimePoint(std::chrono::milliseconds(ctx.now_ms()) + hours(1))}));
   ctx.advance(hours(1));
-  const auto list = must(s.channel.next_batch(2, ctx.patience()));
+  const auto list = ctx.batch(s.channel, 2);
   ASSERT_EQ(list.size(), 2U);
   for (const auto& message : list) EXPECT_EQ(message.expires_at(), expected);
 }
