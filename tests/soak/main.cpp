@@ -8,6 +8,7 @@
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "consumers.hpp"
@@ -231,6 +232,7 @@ int run(const Plan& plan) {
   std::filesystem::create_directories(plan.folder);
   const auto server = start_server(plan.backend);
   const EndSignals signals;
+  std::thread([] {}).join();  // with the first one the thread sanitizer starts one of its own, which stays
   const ProcessFigures before = own_figures();
   std::vector<Sample> samples;
   Outcomes outcomes;
