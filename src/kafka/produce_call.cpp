@@ -13,7 +13,8 @@ ProduceCall::Ptr ProduceCall::make(std::size_t records) {
   static_assert(sizeof(ProduceCall) % alignof(ProduceSlot) == 0);
   // One block: the call, then its slots.
   void* const block = ::operator new(sizeof(ProduceCall) + records * sizeof(ProduceSlot));
-  auto* const slots = reinterpret_cast<ProduceSlot*>(static_cast<std::byte*>(block) + sizeof(ProduceCall));  // NOLINT
+  // NOLINTNEXTLINE: bytes of a block that become slots on the next line
+  auto* const slots = reinterpret_cast<ProduceSlot*>(static_cast<std::byte*>(block) + sizeof(ProduceCall));
   std::uninitialized_default_construct_n(slots, records);
   auto* const call = new (block) ProduceCall(slots, records);
   for (ProduceSlot& slot : call->slots()) slot.call = call;

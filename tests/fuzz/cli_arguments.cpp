@@ -6,7 +6,7 @@
 #include "commands/app.hpp"
 #include "fuzz.hpp"
 
-using namespace lrpc::queue;  // NOLINT
+using namespace lrpc::queue;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   // Words apart by zero bytes, as the system has them.

@@ -10,7 +10,7 @@
 
 #include "fuzz.hpp"
 
-using namespace lrpc::queue;  // NOLINT
+using namespace lrpc::queue;
 
 namespace {
 

@@ -7,8 +7,8 @@
 #include "config/duration.hpp"
 #include "fuzz.hpp"
 
-using namespace lrpc::queue;               // NOLINT
-using namespace lrpc::queue::config_impl;  // NOLINT
+using namespace lrpc::queue;
+using namespace lrpc::queue::config_impl;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;

@@ -6,7 +6,7 @@
 #include "fuzz.hpp"
 #include "kafka/commit_note.hpp"
 
-using namespace lrpc::queue::kafka;  // NOLINT
+using namespace lrpc::queue::kafka;
 using lrpc::queue::fuzz::require;
 
 namespace {

@@ -8,8 +8,8 @@
 #include "fuzz.hpp"
 #include "kafka/record.hpp"
 
-using namespace lrpc::queue;         // NOLINT
-using namespace lrpc::queue::kafka;  // NOLINT
+using namespace lrpc::queue;
+using namespace lrpc::queue::kafka;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   FuzzedDataProvider input(data, size);

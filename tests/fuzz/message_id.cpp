@@ -6,7 +6,7 @@
 
 #include "fuzz.hpp"
 
-using namespace lrpc::queue;  // NOLINT
+using namespace lrpc::queue;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text = fuzz::text_of(data, size);

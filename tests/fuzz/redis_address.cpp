@@ -5,8 +5,8 @@
 #include "fuzz.hpp"
 #include "redis/endpoint.hpp"
 
-using namespace lrpc::queue;         // NOLINT
-using namespace lrpc::queue::redis;  // NOLINT
+using namespace lrpc::queue;
+using namespace lrpc::queue::redis;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text = fuzz::text_of(data, size);

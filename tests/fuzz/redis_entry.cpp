@@ -8,8 +8,8 @@
 #include "fuzz.hpp"
 #include "redis/wire.hpp"
 
-using namespace lrpc::queue;         // NOLINT
-using namespace lrpc::queue::redis;  // NOLINT
+using namespace lrpc::queue;
+using namespace lrpc::queue::redis;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   FuzzedDataProvider input(data, size);

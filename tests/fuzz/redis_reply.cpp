@@ -6,8 +6,8 @@
 #include "fuzz.hpp"
 #include "redis/reply.hpp"
 
-using namespace lrpc::queue;         // NOLINT
-using namespace lrpc::queue::redis;  // NOLINT
+using namespace lrpc::queue;
+using namespace lrpc::queue::redis;
 
 namespace {
 

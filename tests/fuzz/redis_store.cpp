@@ -10,8 +10,8 @@
 #include "redis/channel_store.hpp"
 #include "redis/topic_store.hpp"
 
-using namespace lrpc::queue;         // NOLINT
-using namespace lrpc::queue::redis;  // NOLINT
+using namespace lrpc::queue;
+using namespace lrpc::queue::redis;
 
 namespace {
 
