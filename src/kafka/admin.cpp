@@ -87,7 +87,8 @@ std::optional<Error> Admin::hopeless(std::string_view what, SteadyTime since) co
   rd_kafka_poll(client().get(), 0);  // brings the errors
   const auto trouble = events_.trouble(since - ClientEvents::kRepeated);
   if (!trouble) return std::nullopt;
-  if (is_refusal(trouble->code) || (trouble->all_down && trouble->at >= std::min(since, heard_since_.load()))) {
+  const bool alone = trouble->all_down_at && *trouble->all_down_at >= std::min(since, heard_since_.load());
+  if (is_refusal(trouble->code) || alone) {
     return error_of(trouble->code, what, trouble->text);
   }
   return std::nullopt;

@@ -103,20 +103,25 @@ void ClientEvents::on_log(const rd_kafka_t* client, int level, const char* facil
 void ClientEvents::on_error(rd_kafka_t* client, int code, const char* reason, void* opaque) noexcept {
   auto* const self = static_cast<ClientEvents*>(opaque);
   const auto error = static_cast<rd_kafka_resp_err_t>(code);
+  if (error == RD_KAFKA_RESP_ERR__FATAL) {
+    self->on_fatal(client);
+  } else {
+    self->hear(error, reason);
+  }
+}
+
+void ClientEvents::hear(rd_kafka_resp_err_t error, const char* reason) noexcept {
   try {
-    if (error == RD_KAFKA_RESP_ERR__FATAL) {
-      self->on_fatal(client);
-      return;
-    }
-    const std::lock_guard lock(self->mutex_);
-    self->troubled_.store(true, std::memory_order_relaxed);
-    Trouble& into = is_refusal(error) ? self->refusal_ : self->latest_;
+    const std::lock_guard lock(mutex_);
+    troubled_.store(true, std::memory_order_relaxed);
+    Trouble& into = is_refusal(error) ? refusal_ : latest_;
     const bool all_down = error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
-    // "All brokers are down" tells less than what came before it.
-    if (!all_down || into.code == RD_KAFKA_RESP_ERR_NO_ERROR) into = {.code = error, .text = reason};
-    if (error == RD_KAFKA_RESP_ERR__SSL && !self->complaint_.empty()) into.text = self->complaint_;
-    into.all_down = into.all_down || all_down;
     into.at = std::chrono::steady_clock::now();
+    if (all_down) into.all_down_at = into.at;
+    // "All brokers are down" tells less than what came before it.
+    if (all_down && into.code != RD_KAFKA_RESP_ERR_NO_ERROR) return;
+    into.code = error;
+    into.text = error == RD_KAFKA_RESP_ERR__SSL && !complaint_.empty() ? complaint_ : reason;
   } catch (...) {  // no memory for the text
   }
 }

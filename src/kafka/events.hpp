@@ -37,8 +37,9 @@ class ClientEvents {
   struct Trouble {
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
     std::string text{};
-    bool all_down = false;  ///< No broker is left to try.
     std::chrono::steady_clock::time_point at{};
+    /// When no broker was left to try, if so: librdkafka tells it once, until a connection stands again.
+    std::optional<std::chrono::steady_clock::time_point> all_down_at{};
   };
   /// The latest since `since`; what no waiting mends (a wrong password, a bad certificate) goes before the rest.
   [[nodiscard]] std::optional<Trouble> trouble(std::chrono::steady_clock::time_point since) const;
@@ -46,6 +47,9 @@ class ClientEvents {
   void forget_trouble();
   /// librdkafka does not repeat an error of the same kind for so long (30 s): one of that age may be the present one.
   static constexpr std::chrono::seconds kRepeated{35};
+
+  /// What librdkafka reports as an error, with its reason.
+  void hear(rd_kafka_resp_err_t error, const char* reason) noexcept;
 
   void log(LogLevel level, std::string_view text) const;
   /// The logger is not called any more when this has returned.

@@ -136,7 +136,7 @@ Setup<int> with_undecodable(Context& ctx, const std::vector<std::string>& texts,
   {
     auto topic = must(queue.topic<std::string>("events"));
     must(topic.get_or_add_channel("work"));
-    must(topic.pub_batch(texts, {.headers = {{"from", "strings"}}}));
+    must(topic.pub_batch(texts, ctx.in_order({.headers = {{"from", "strings"}}})));
     must(topic.close());
   }
   auto topic = must(queue.topic<int>("events"));
@@ -146,7 +146,7 @@ Setup<int> with_undecodable(Context& ctx, const std::vector<std::string>& texts,
 
 void next_skips_undecodable(Context& ctx) {
   auto s = with_undecodable(ctx, {"no number", "nor this"});
-  must(s.topic.pub(7));
+  must(s.topic.pub(7, ctx.in_order()));
   const auto message = ctx.receive(s.channel);
   EXPECT_EQ(message.body(), 7);
   expect_ok(s.channel.ack(message));
@@ -164,7 +164,7 @@ void next_skips_undecodable(Context& ctx) {
 
 void next_batch_skips_undecodable(Context& ctx) {
   auto s = with_undecodable(ctx, {"a", "b", "c"});
-  must(s.topic.pub_batch({1, 2}));
+  must(s.topic.pub_batch({1, 2}, ctx.in_order()));
   std::vector<int> bodies;
   while (bodies.size() < 2) {
     for (const auto& m : ctx.batch(s.channel, 10)) bodies.push_back(m.body());
@@ -194,7 +194,7 @@ void subscription_goes_on_after_undecodable(Context& ctx) {
 
 void undecodable_without_dead_letters(Context& ctx) {
   auto s = with_undecodable(ctx, {"a", "b"}, {.dead_letter = false});
-  must(s.topic.pub(1));
+  must(s.topic.pub(1, ctx.in_order()));
   EXPECT_EQ(ctx.take(s.channel, 1), std::vector<int>{1});
   ctx.expect_nothing(s.channel);  // it has met all of them
   ctx.expect_depth(s.channel, 0);
@@ -205,7 +205,7 @@ void undecodable_without_dead_letters(Context& ctx) {
 
 void failing_decode(Context& ctx) {
   auto s = ctx.setup<Note>();
-  must(s.topic.pub_batch({Note{"refuse to decode"}, Note{"throw in decode"}, Note{"good"}}));
+  must(s.topic.pub_batch({Note{"refuse to decode"}, Note{"throw in decode"}, Note{"good"}}, ctx.in_order()));
   EXPECT_EQ(ctx.receive(s.channel).body().text, "good");
   const auto page = must(s.channel.dead_letters());
   ASSERT_EQ(page.items.size(), 2U);

@@ -116,7 +116,7 @@ void limit_next_bounds(Context& ctx) {
 void limit_next_waits(Context& ctx) {
   Collector<int> got(ctx.patience());
   auto s = ctx.setup<int>({.max_in_flight = 1, .limit_next = true});
-  must(s.topic.pub_batch({1, 2}));
+  must(s.topic.pub_batch({1, 2}, ctx.in_order()));
   const auto first = ctx.receive(s.channel);
   const std::jthread waiting([&, stop = ctx.deadline()] {
     const auto message = s.channel.next(stop);

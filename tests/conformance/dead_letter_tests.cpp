@@ -138,7 +138,7 @@ void wrong_arguments(Context& ctx) {
 
 void requeue_all(Context& ctx) {
   auto s = ctx.setup<int>({.max_retries = 1});
-  must(s.topic.pub_batch({1, 2, 3}));
+  must(s.topic.pub_batch({1, 2, 3}, ctx.in_order()));
   for (int round = 0; round < 2; ++round) {
     const auto list = ctx.batch(s.channel, 3);
     ASSERT_EQ(list.size(), 3U);
@@ -263,7 +263,7 @@ void switched_off(Context& ctx) {
 void kept_per_channel(Context& ctx) {
   auto s = ctx.setup<int>();
   auto other = must(s.topic.get_or_add_channel("other"));
-  must(s.topic.pub_batch({1, 2}));
+  must(s.topic.pub_batch({1, 2}, ctx.in_order()));
   give_up_all(ctx, s.channel, 2);
   EXPECT_TRUE(must(other.dead_letters()).items.empty());
   give_up_all(ctx, other, 1);
@@ -275,7 +275,7 @@ void kept_per_channel(Context& ctx) {
 
 void survive_close(Context& ctx) {
   auto s = ctx.setup<int>();
-  must(s.topic.pub_batch({1, 2}));
+  must(s.topic.pub_batch({1, 2}, ctx.in_order()));
   give_up_all(ctx, s.channel, 2);
   expect_ok(s.topic.close());
   auto topic = must(s.queue.topic<int>("events"));

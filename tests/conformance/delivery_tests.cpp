@@ -237,7 +237,7 @@ void explicit_dead_letter_limit_replaces_an_implicit_one(Context& ctx) {
   expect_ok(s.channel.close());
   auto implicit = must(s.topic.get_channel("work"));
   must(s.topic.get_or_add_channel("work", {.dead_letter_limit = 1}));
-  must(s.topic.pub_batch({1, 2, 3}));
+  must(s.topic.pub_batch({1, 2, 3}, ctx.in_order()));
   for (int i = 0; i < 3; ++i) expect_ok(implicit.nack(ctx.receive(implicit), {.dead_letter = true}));
   const auto page = must(implicit.dead_letters());
   ASSERT_EQ(page.items.size(), 1U);

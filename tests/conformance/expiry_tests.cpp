@@ -77,9 +77,7 @@ void exact_second(Context& ctx) {
   Message<int> late(2);
   early.set_expires_at(ctx.now_s() + 10);
   late.set_expires_at(ctx.now_s() + 11);
-  must(s.topic.pub_msg(early));
-  must(s.topic.pub_msg(early));
-  must(s.topic.pub_msg(late));
+  for (const auto& message : {early, early, late}) must(s.topic.pub_msg(message, ctx.in_order()));
   ctx.advance(seconds(10) - Duration(1));
   EXPECT_EQ(ctx.take(s.channel, 1), std::vector<int>{1});
   ctx.advance(Duration(1));  // now == expires_at: expired
@@ -244,13 +242,13 @@ void expiry_behind_a_busy_handler(Context& ctx) {
   auto s = ctx.setup<int>({.max_in_flight = 1});
   const OpenAtExit opener(gate);
   must(s.topic.pub(1));
-  must(s.topic.pub_batch({2, 3}, kFiveSeconds));
-  must(s.topic.pub(4));
   must(s.channel.subscribe([&](Message<int>& m) {
     if (m.body() == 1) gate.pass();
     handled.add(m.body());
   }));
   EXPECT_TRUE(gate.wait_for_entered(1));
+  must(s.topic.pub_batch({2, 3}, kFiveSeconds));
+  must(s.topic.pub(4));
   ctx.advance(seconds(10));
   gate.open();
   EXPECT_TRUE(handled.wait_for(2));

@@ -221,7 +221,7 @@ void thousands_of_channels(Context& ctx) {
     channels.push_back(must(topic.get_or_add_channel("channel_" + std::to_string(i))));
   }
   EXPECT_EQ(must(topic.channel_list()).size(), static_cast<std::size_t>(kChannels));
-  must(topic.pub_batch({1, 2}));
+  must(topic.pub_batch({1, 2}, ctx.in_order()));
   for (auto& channel : channels) ASSERT_EQ(must(channel.depth()), 2);
   for (auto& channel : channels) ASSERT_EQ(ctx.take(channel, 1).front(), 1);
   expect_ok(topic.close());

@@ -60,7 +60,7 @@ void each_delivery_has_its_own_lease(Context& ctx) {
 
 void batch_leases_expire(Context& ctx) {
   auto s = ctx.setup<int>(short_lease());
-  must(s.topic.pub_batch({1, 2, 3}));
+  must(s.topic.pub_batch({1, 2, 3}, ctx.in_order()));
   const auto list = ctx.batch(s.channel, 3);
   ASSERT_EQ(list.size(), 3U);
   expect_ok(s.channel.ack(list[1]));
@@ -85,7 +85,7 @@ void late_ack_counts_until_handed_out(Context& ctx) {
 
 void late_nack_and_touch_count_until_handed_out(Context& ctx) {
   auto s = ctx.setup<int>(short_lease());
-  must(s.topic.pub_batch({1, 2}));
+  must(s.topic.pub_batch({1, 2}, ctx.in_order()));
   const auto list = ctx.batch(s.channel, 2);
   ASSERT_EQ(list.size(), 2U);
   ctx.advance(kLease + seconds(5));

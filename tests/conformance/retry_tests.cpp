@@ -146,7 +146,7 @@ void retry_does_not_block_a_subscription(Context& ctx) {
     return ProcessRsp{.retry_after = m.body() < 0 ? std::optional<Duration>(std::chrono::hours(1)) : std::nullopt};
   }));
   EXPECT_TRUE(handled.wait_for(2));
-  EXPECT_EQ(handled.items(), (std::vector<int>{3, 4}));
+  ctx.expect_bodies(handled.items(), {3, 4});
   EXPECT_TRUE(ctx.eventually([&] { return s.channel.depth() == 2; }));
 }
 

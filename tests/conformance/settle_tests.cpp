@@ -125,7 +125,7 @@ void span_settles_all_it_can(Context& ctx) {
 
 void span_nacks_all_it_can(Context& ctx) {
   auto s = ctx.setup<int>();
-  must(s.topic.pub_batch({1, 2, 3}));
+  must(s.topic.pub_batch({1, 2, 3}, ctx.in_order()));
   const auto list = ctx.batch(s.channel, 3);
   ASSERT_EQ(list.size(), 3U);
   expect_ok(s.channel.ack(list[0]));
@@ -225,7 +225,7 @@ void wrong_settle_options(Context& ctx) {
 void any_handle_and_thread_may_settle(Context& ctx) {
   auto s = ctx.setup<int>();
   auto copy = must(s.topic.get_channel("work"));
-  must(s.topic.pub_batch({1, 2}));
+  must(s.topic.pub_batch({1, 2}, ctx.in_order()));
   const auto list = ctx.batch(s.channel, 2);
   ASSERT_EQ(list.size(), 2U);
   std::jthread([&] { expect_ok(copy.ack(list[0])); }).join();

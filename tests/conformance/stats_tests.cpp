@@ -65,8 +65,8 @@ void depth_with_expired_leases(Context& ctx) {
 
 void depth_of_delayed_messages(Context& ctx) {
   auto s = ctx.setup<int>();
-  must(s.topic.pub_batch({1, 2}, {.delay = hours(1)}));
-  must(s.topic.pub(3));
+  must(s.topic.pub_batch({1, 2}, ctx.in_order({.delay = hours(1)})));
+  must(s.topic.pub(3, ctx.in_order()));
   expect_figures(s.channel, 1, 0, 2, 0);
   ctx.advance(hours(1));
   EXPECT_EQ(ctx.take(s.channel, 1), std::vector<int>{3});
@@ -163,7 +163,7 @@ void drop_all_empties_the_channel(Context& ctx) {
 
 void drop_all_leaves_dead_letters(Context& ctx) {
   auto s = ctx.setup<int>();
-  must(s.topic.pub_batch({1, 2}));
+  must(s.topic.pub_batch({1, 2}, ctx.in_order()));
   expect_ok(s.channel.nack(ctx.receive(s.channel), {.dead_letter = true}));
   EXPECT_EQ(must(s.channel.drop_all()), 1);
   EXPECT_EQ(must(s.channel.requeue_dead()), 1);
@@ -172,7 +172,7 @@ void drop_all_leaves_dead_letters(Context& ctx) {
 
 void drop_all_and_retries_of_held_messages(Context& ctx) {
   auto s = ctx.setup<int>();
-  must(s.topic.pub_batch({1, 2}));
+  must(s.topic.pub_batch({1, 2}, ctx.in_order()));
   const auto held = ctx.receive(s.channel);
   EXPECT_EQ(must(s.channel.drop_all()), 1);
   expect_ok(s.channel.nack(held, {.delay = Duration(0)}));

@@ -144,7 +144,7 @@ void stop_from_the_handler(Context& ctx) {
     handled.add(m.body());
   }));
   assigned.open();
-  must(s.topic.pub_batch({1, 2}));
+  must(s.topic.pub_batch({1, 2}, ctx.in_order()));
   EXPECT_TRUE(handled.wait_for(1));
   expect_ok(subscription->wait(ctx.deadline()));
   EXPECT_EQ(handled.size(), 1U);

@@ -144,5 +144,21 @@ TEST(ClientEvents, ALoggerThatThrowsIsKeptAwayFromLibrdkafka) {
   events.log(LogLevel::info, "text");
 }
 
+// It is told once; a second attempt at the same broker, with another text, must not make us forget it.
+TEST(ClientEvents, ThatAllBrokersAreDownIsKeptUntilACallIsAnswered) {
+  ClientEvents events([](LogLevel, std::string_view) {});
+  events.hear(RD_KAFKA_RESP_ERR__TRANSPORT, "refused after 0ms");
+  EXPECT_FALSE(events.trouble({})->all_down_at);
+  events.hear(RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN, "1/1 brokers are down");
+  EXPECT_EQ(events.trouble({})->text, "refused after 0ms");
+  const auto told = events.trouble({})->all_down_at;
+  ASSERT_TRUE(told);
+  events.hear(RD_KAFKA_RESP_ERR__TRANSPORT, "refused after 3ms");
+  EXPECT_EQ(events.trouble({})->text, "refused after 3ms");
+  EXPECT_EQ(events.trouble({})->all_down_at, told);
+  events.forget_trouble();
+  EXPECT_FALSE(events.trouble({}));
+}
+
 }  // namespace
 }  // namespace lrpc::queue::kafka

@@ -18,6 +18,8 @@ std::int64_t later(std::int64_t base, Duration by) {
   return ms > ChannelStore::kNever - base ? ChannelStore::kNever : base + ms;
 }
 
+constexpr unsigned kPartitionShift = 56;
+
 // Tags of different channels differ, so that one is good for its own channel only.
 std::uint64_t first_generation() {
   static std::atomic<std::uint64_t> channels{0};
@@ -26,7 +28,23 @@ std::uint64_t first_generation() {
 
 }  // namespace
 
-ChannelStore::ChannelStore() : next_generation_(first_generation()) {}
+ChannelStore::ChannelStore(unsigned partitions, std::uint32_t seed)
+    : next_generation_(first_generation()), partitions_(partitions), random_(seed * 7919 + 1) {}
+
+std::uint64_t ChannelStore::last_place(const Entry& entry) {
+  const std::uint64_t place = next_order_++;
+  if (partitions_ <= 1) return place;
+  const auto message = decode_frame(*entry.frame);
+  const std::uint64_t choice =
+      message && !message->key.empty() ? std::hash<std::string_view>{}(message->key) : std::uint64_t{random_()};
+  return (choice % partitions_) << kPartitionShift | place;
+}
+
+std::uint64_t ChannelStore::first_place() {
+  const std::uint64_t place = partitions_ <= 1 ? 0 : std::uint64_t{random_() % partitions_} << kPartitionShift;
+  const auto found = ready_.lower_bound(place);
+  return found != ready_.end() ? found->first : ready_.begin()->first;
+}
 
 void ChannelStore::to_ready(std::uint64_t slot, Entry& entry, std::uint64_t order) {
   entry.state = State::ready;
@@ -47,7 +65,7 @@ void ChannelStore::add(Frame frame, Instant now, Duration delay) {
   if (delay.count() > 0) {
     to_delayed(slot, entry, later(now.tick_ms, delay));
   } else {
-    to_ready(slot, entry, next_order_++);
+    to_ready(slot, entry, last_place(entry));
   }
 }
 
@@ -55,7 +73,8 @@ void ChannelStore::promote(Instant now) {
   while (!delayed_.empty() && delayed_.begin()->first <= now.tick_ms) {
     const std::uint64_t slot = delayed_.begin()->second;
     delayed_.erase(delayed_.begin());
-    to_ready(slot, entries_.at(slot), next_order_++);
+    Entry& entry = entries_.at(slot);
+    to_ready(slot, entry, last_place(entry));
   }
 }
 
@@ -113,9 +132,12 @@ std::vector<ChannelStore::Handed> ChannelStore::receive(const Request& request, 
     result.back().expired_from = former;
     if (request.lease.count() <= 0) break;  // the lease just given has run out already
   }
-  while (result.size() < max && !ready_.empty()) {
-    const std::uint64_t slot = ready_.begin()->second;
-    ready_.erase(ready_.begin());
+  if (result.size() == max || ready_.empty()) return result;
+  auto next = ready_.find(first_place());
+  const std::uint64_t partition = next->first >> kPartitionShift;
+  while (result.size() < max && next != ready_.end() && next->first >> kPartitionShift == partition) {
+    const std::uint64_t slot = next->second;
+    next = ready_.erase(next);
     result.push_back(hand_out(slot, entries_.at(slot), request, now));
   }
   return result;
@@ -190,7 +212,7 @@ void ChannelStore::settle(SessionId session, Settlement& settlement, Instant now
         to_delayed(slot, *entry, later(now.tick_ms, settlement.delay));
       } else {
         promote(now);  // what is due by now goes before it
-        to_ready(slot, *entry, next_order_++);
+        to_ready(slot, *entry, last_place(*entry));
       }
       break;
     case Action::give_back:

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <random>
 #include <set>
 #include <span>
 #include <string>
@@ -55,7 +56,9 @@ class ChannelStore {
     std::int64_t limit = 0;
   };
 
-  ChannelStore();
+  /// `partitions` above 1: as on Kafka, messages of one key come in the order of their publish, others of any
+  /// partition, a receive gives those of one partition at a time, and which is `seed`'s choice.
+  explicit ChannelStore(unsigned partitions = 1, std::uint32_t seed = 0);
 
   void add(Frame frame, Instant now, Duration delay);
   /// Whether `messages` more fit below `limit`, after dropping oldest ready ones if that is allowed.
@@ -89,7 +92,8 @@ class ChannelStore {
   struct Entry {
     Frame frame{};
     State state = State::ready;
-    std::uint64_t order = 0;  // place among the ready ones; kept while in flight, so that a given-back entry returns
+    std::uint64_t order =
+        0;  // partition and place among the ready ones; kept while in flight, so that a given-back entry returns
     int deliveries = 0;
     std::int64_t at = 0;  // due time when delayed, end of the lease when in flight
     std::uint64_t generation = 0;
@@ -99,6 +103,10 @@ class ChannelStore {
   using Entries = std::unordered_map<std::uint64_t, Entry>;
 
   void promote(Instant now);
+  /// The place behind all others of the partition that `entry` belongs to.
+  [[nodiscard]] std::uint64_t last_place(const Entry& entry);
+  /// Where a receive begins to read.
+  [[nodiscard]] std::uint64_t first_place();
   void to_ready(std::uint64_t slot, Entry& entry, std::uint64_t order);
   void to_delayed(std::uint64_t slot, Entry& entry, std::int64_t due);
   Handed hand_out(std::uint64_t slot, Entry& entry, const Request& request, Instant now);
@@ -118,6 +126,8 @@ class ChannelStore {
   std::uint64_t next_generation_;
   std::uint64_t next_dead_ = 1;
   std::int64_t dropped_ = 0;
+  unsigned partitions_;
+  std::minstd_rand random_;
 };
 
 }  // namespace lrpc::queue::wire

@@ -207,7 +207,7 @@ Result<Writer> WireServer::dispatch(Op op, Call& call) {
     case Op::topics:
       return names_reply(topics_);
     case Op::open_topic:
-      topics_.try_emplace(call.in.text());
+      topics_.try_emplace(call.in.text(), TopicState{.channels = {}, .backlog = empty_store()});
       return done_reply();
     case Op::publish:
       return publish(call);
@@ -280,9 +280,8 @@ Result<Writer> WireServer::open_channel(Call& call) {
   if (channel == state.channels.end()) {
     if (!create) return fail(ErrorCode::channel_not_found, "topic " + topic_name + " has no channel " + name);
     const bool first = state.channels.empty();
-    channel = state.channels.try_emplace(name).first;
-    channel->second.number = next_channel_++;
-    if (first) channel->second.store = std::exchange(state.backlog, {});
+    channel = state.channels.try_emplace(name, Channel{.number = next_channel_++, .store = empty_store()}).first;
+    if (first) channel->second.store = std::exchange(state.backlog, empty_store());
   }
   Writer out = done_reply();
   out.u64(channel->second.number).i64(channel->second.store.stats(call.now).dropped);

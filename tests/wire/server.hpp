@@ -37,7 +37,9 @@ class NewsListener {
 /// stored outlives every client. Thread-safe.
 class WireServer {
  public:
-  explicit WireServer(std::shared_ptr<Clock> clock) : clock_(std::move(clock)) {}
+  /// Every channel has so many partitions (see ChannelStore).
+  explicit WireServer(std::shared_ptr<Clock> clock, unsigned partitions = 1, std::uint32_t seed = 0)
+      : clock_(std::move(clock)), partitions_(partitions), seed_(seed) {}
 
   /// Answers one request at once; a receive never waits here.
   [[nodiscard]] Bytes handle(std::span<const std::byte> request);
@@ -54,11 +56,11 @@ class WireServer {
  private:
   struct Channel {
     std::uint64_t number = 0;
-    ChannelStore store{};
+    ChannelStore store;
   };
   struct TopicState {
     std::map<std::string, Channel> channels{};
-    ChannelStore backlog{};
+    ChannelStore backlog;
   };
   /// One request in the course of being answered.
   struct Call {
@@ -74,11 +76,14 @@ class WireServer {
   Result<Writer> open_channel(Call& call);
   Result<Writer> delete_channel(Call& call);
   Result<Writer> disconnect(Call& call);
+  [[nodiscard]] ChannelStore empty_store() const { return ChannelStore(partitions_, seed_); }
   Result<TopicState*> topic(const std::string& name);
   void announce(const std::set<std::uint64_t>& news);
   std::vector<std::shared_ptr<NewsListener>> listeners();
 
   const std::shared_ptr<Clock> clock_;
+  const unsigned partitions_;
+  const std::uint32_t seed_;
   std::atomic<bool> up_{true};
   std::mutex mutex_;  // guards all below
   std::map<std::string, TopicState> topics_;
