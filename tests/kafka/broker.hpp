@@ -73,6 +73,8 @@ class Broker {
   void kill();
   /// Has it end in good order.
   void stop();
+  /// Waits until it has ended by itself, but no longer than this; false when the time is over.
+  [[nodiscard]] bool await_end(std::chrono::milliseconds time) { return process_.await_end(time); }
   /// SIGSTOP, and waits until it stands still: it keeps its connections and says nothing.
   void pause();
   void resume() const;

@@ -11,6 +11,7 @@
 #include <lrpc/queue/clock.hpp>
 
 #include "server.hpp"
+#include "support/shared_number.hpp"
 
 namespace lrpc::queue::redis {
 
@@ -20,7 +21,6 @@ class ServerClock {
   ServerClock();
   ServerClock(const ServerClock&) = delete;
   ServerClock& operator=(const ServerClock&) = delete;
-  ~ServerClock();
 
   /// The words before a server's command line.
   [[nodiscard]] std::vector<std::string> launcher() const;
@@ -36,7 +36,7 @@ class ServerClock {
   [[nodiscard]] static bool reads_seldom();
 
   TemporaryFolder folder_;
-  std::int64_t* time_ = nullptr;  // shared with the servers
+  support::SharedNumber time_{folder_.path() / "clock"};  // the servers have it, too
   std::mutex mutex_;
   std::vector<std::shared_ptr<void>> followed_;  // guarded by mutex_
 };

@@ -90,16 +90,15 @@ class CopyCheck {
   }
 
   void check_times(const Intent& intent, const Delivered& d) {
-    const bool clock_moved = index_.clock_moved(intent.begin_us, d.begin_us);
-    if (d.tick_ms + rules_.early_tolerance_ms < intent.due_tick_ms && !clock_moved) {
+    if (d.tick_ms + rules_.early_tolerance_ms < intent.due_tick_ms && !index_.explains_early(intent, d)) {
       report(verdict_, "early", std::to_string(intent.due_tick_ms - d.tick_ms) + " ms: " + index_.tell(copy_));
     }
     // Expiry counts from a moment of the call, and the clock that it is compared with is a coarse one.
     constexpr std::int64_t kCoarseMs = 10;
     const std::int64_t call_ms = std::max<std::int64_t>(intent.end_us - intent.begin_us, 0) / 1000;
     const std::int64_t over = d.wall_ms - intent.expires_s * 1000;
-    if (intent.expires_s != 0 && over >= rules_.late_tolerance_ms + call_ms + kCoarseMs && !clock_moved &&
-        !index_.was_stopped(d)) {
+    if (intent.expires_s != 0 && over >= rules_.late_tolerance_ms + call_ms + kCoarseMs &&
+        !index_.explains_late(intent, d)) {
       report(verdict_, "late", std::to_string(over) + " ms: " + index_.tell(copy_));
     }
   }
@@ -116,7 +115,7 @@ class CopyCheck {
       if (!letter.has_error) wrong = "no error";
     } else if (letter.reason == "expired") {
       if (intent.expires_s == 0 || (letter.wall_ms + rules_.clocks_apart_ms < intent.expires_s * 1000 &&
-                                    !index_.clock_moved(intent.begin_us, INT64_MAX))) {
+                                    !index_.explains_letter_time(intent, letter))) {
         wrong = "not expired";
       }
     } else {

@@ -33,6 +33,9 @@ struct Rules {
   std::int64_t late_tolerance_ms = 1'000;
   /// How far the clock that dates dead letters, the server's, may be from that of the consumers, by which they expire.
   std::int64_t clocks_apart_ms = 0;
+  /// Each process has a wall clock of its own, at most so far from the machine's. What it finds due or expired, and the
+  /// date of a dead letter, are by that alone, so that they are exact but about a jump of it. 0 = all have the same.
+  std::int64_t own_clocks_ms = 0;
   /// A consumer that takes by `next` and keeps a message longer than this loses it, and knows why.
   std::int64_t lease_ms = 30'000;
   /// From a handler's end until its ack is stored, where nothing disturbs it.

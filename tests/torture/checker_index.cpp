@@ -45,6 +45,8 @@ Index::Index(const History& history, const Rules& rules) : history_(history), ru
     if (!letter.token.empty()) copy_of(letter.channel, letter.token).dead.push_back(&letter);
     last_wall_ms_ = std::max(last_wall_ms_, letter.wall_ms);
   }
+  // All that was dropped was expired by then, if by the fastest clock.
+  if (rules.own_clocks_ms > 0) last_wall_ms_ = std::max(last_wall_ms_, history.end_wall_ms + rules.own_clocks_ms);
   const bool by_attempts = rules.attempts_exact;
   for (auto& [channel, copies] : copies_) {
     for (auto& [token, copy] : copies) {
@@ -111,13 +113,12 @@ bool Index::explains_two_ends(const Copy& copy) const {
     to = std::max(to, us);
   };
   if (explains_two_copies(copy, std::numeric_limits<int>::max())) return true;
-  for (const DeadLetterSeen* letter : copy.dead) ended((letter->wall_ms - wall_of_zero_ms_) * 1000);
+  for (const DeadLetterSeen* letter : copy.dead) ended(about_us(*letter));
   for (const Delivered* d : copy.deliveries) {
     if (d->ending == Ending::handled) ended(d->end_us);
   }
   return std::ranges::any_of(history_.faults, [&](const Fault& fault) {
-    const std::int64_t apart_us = rules_.clocks_apart_ms * 1000;
-    return fault.redelivers && touches(fault, from - apart_us - 1'000'000, to + apart_us + rules_.settle_ms * 1000);
+    return fault.redelivers && touches(fault, from - apart_us() - 1'000'000, to + apart_us() + rules_.settle_ms * 1000);
   });
 }
 
@@ -141,9 +142,44 @@ bool Index::may_be_forgotten(const Intent& intent) const {
   });
 }
 
-bool Index::clock_moved(std::int64_t from_us, std::int64_t to_us) const {
-  return std::ranges::any_of(history_.faults,
-                             [&](const Fault& fault) { return fault.moves_clock && touches(fault, from_us, to_us); });
+bool Index::clock_moved(std::int64_t from_us, std::int64_t to_us, const std::string& whose) const {
+  return std::ranges::any_of(history_.faults, [&](const Fault& fault) {
+    return fault.moves_clock && (whose.empty() || fault.target == whose) && touches(fault, from_us, to_us);
+  });
+}
+
+bool Index::clock_moved_in_call(const Intent& intent) const {
+  return clock_moved(intent.begin_us, intent.end_us == 0 ? INT64_MAX : intent.end_us, intent.publisher);
+}
+
+std::int64_t Index::about_us(const DeadLetterSeen& letter) const { return (letter.wall_ms - wall_of_zero_ms_) * 1000; }
+
+// With clocks of their own, that of the letter and the one which tells what the machine's clock was may both be off.
+std::int64_t Index::apart_us() const { return (rules_.clocks_apart_ms + 2 * rules_.own_clocks_ms) * 1000; }
+
+// What was found due stays so while it waits for its turn, although the consumer's clock is put back meanwhile.
+bool Index::explains_early(const Intent& intent, const Delivered& d) const {
+  if (rules_.own_clocks_ms == 0) return clock_moved(intent.begin_us, d.begin_us);
+  return clock_moved(intent.begin_us, d.begin_us, d.consumer) || clock_moved_in_call(intent);
+}
+
+// Whether it has expired is looked at just before.
+bool Index::explains_late(const Intent& intent, const Delivered& d) const {
+  if (was_stopped(d)) return true;
+  if (rules_.own_clocks_ms == 0) return clock_moved(intent.begin_us, d.begin_us);
+  return clock_moved(d.begin_us - rules_.late_tolerance_ms * 1000, d.begin_us, d.consumer) ||
+         clock_moved_in_call(intent);
+}
+
+// Who gave it up is not known.
+bool Index::explains_letter_time(const Intent& intent, const DeadLetterSeen& letter) const {
+  return clock_moved(intent.begin_us, rules_.own_clocks_ms == 0 ? INT64_MAX : about_us(letter) + apart_us());
+}
+
+bool Index::may_have_expired(const Intent& intent, const Delivered& before, const Delivered& next) const {
+  if (intent.expires_s == 0) return false;
+  return next.wall_ms >= intent.expires_s * 1000 ||
+         (rules_.own_clocks_ms > 0 && clock_moved(before.begin_us, next.begin_us, next.consumer));
 }
 
 bool Index::was_stopped(const Delivered& d) const {

@@ -49,7 +49,13 @@ class Index {
   /// Whether the server may have forgotten something of that time.
   [[nodiscard]] bool forgetting(std::int64_t from_us, std::int64_t to_us) const;
   [[nodiscard]] bool may_be_forgotten(const Intent& intent) const;
-  [[nodiscard]] bool clock_moved(std::int64_t from_us, std::int64_t to_us) const;
+  /// Whether a jump of a clock explains that a message seems to have come before it was due, or after it had expired.
+  [[nodiscard]] bool explains_early(const Intent& intent, const Delivered& d) const;
+  [[nodiscard]] bool explains_late(const Intent& intent, const Delivered& d) const;
+  /// ... or that one of its copies seems to have been given up before it had expired.
+  [[nodiscard]] bool explains_letter_time(const Intent& intent, const DeadLetterSeen& letter) const;
+  /// Whether it had expired when the consumer that had been given it before was given another.
+  [[nodiscard]] bool may_have_expired(const Intent& intent, const Delivered& before, const Delivered& next) const;
   /// Whether the consumer's process stood still about when the delivery began.
   [[nodiscard]] bool was_stopped(const Delivered& d) const;
 
@@ -57,6 +63,14 @@ class Index {
   [[nodiscard]] std::string tell(const Copy& copy) const;
 
  private:
+  /// Any clock's, or that of one life of a process.
+  [[nodiscard]] bool clock_moved(std::int64_t from_us, std::int64_t to_us, const std::string& whose = {}) const;
+  /// The publisher's own one, during the call from which delay and expiry count.
+  [[nodiscard]] bool clock_moved_in_call(const Intent& intent) const;
+  /// On the machine's clock, but for what clocks differ.
+  [[nodiscard]] std::int64_t about_us(const DeadLetterSeen& letter) const;
+  [[nodiscard]] std::int64_t apart_us() const;
+
   const History& history_;
   const Rules& rules_;
   std::map<std::string, std::unordered_map<std::string, Copy>> copies_;  // channel, token

@@ -39,7 +39,7 @@ void check_pair(const Index& index, const Delivered& a, const Delivered& b, Verd
       (a.ending == Ending::retry && (index.rules().max_retries < 0 || a.attempts <= index.rules().max_retries)) ||
       a.ending == Ending::retry_same;
   const Intent* const its = index.intent(a.token);
-  const bool expired = its != nullptr && its->expires_s != 0 && b.wall_ms >= its->expires_s * 1000;
+  const bool expired = its != nullptr && index.may_have_expired(*its, a, b);
   if (sent_back && !expired && !excused(a.begin_us)) {
     report(verdict, "key_order", "past one that waits: " + tell_two(index, a, b));
     return;

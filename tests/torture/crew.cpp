@@ -11,12 +11,16 @@
 #include <thread>
 #include <utility>
 
+#include "own_clock.hpp"
+#include "persist.hpp"
+
 namespace lrpc::queue::torture {
 namespace {
 
 using std::chrono::steady_clock;
 
 constexpr auto kGoodEnd = std::chrono::seconds(30);
+constexpr auto kPatience = std::chrono::minutes(1);
 
 void pass(std::int64_t ms) { std::this_thread::sleep_for(Duration(ms)); }
 
@@ -24,11 +28,19 @@ void pass(std::int64_t ms) { std::this_thread::sleep_for(Duration(ms)); }
 void make_channels(const std::filesystem::path& file, const Setup& setup) {
   auto config = Config::load(file.string());
   if (!config) throw std::runtime_error(config.error().message);
-  auto queue = Queue::open(*config);
-  if (!queue) throw std::runtime_error(queue.error().message);
-  auto topic = queue->topic<std::string>(kTopic);
-  if (!topic) throw std::runtime_error(topic.error().message);
-  if (depth_of_all(*topic, setup) < 0) throw std::runtime_error("the channels cannot be made");
+  Queue queue = open_queue(*config);
+  const auto made = persist(
+      [&]() -> Result<void> {
+        auto topic = queue.topic<std::string>(kTopic);
+        if (!topic) return std::unexpected(topic.error());
+        for (const char* const name : {kWork, kPull}) {
+          const auto channel = topic->get_or_add_channel(name, channel_config(name, setup));
+          if (!channel) return std::unexpected(channel.error());
+        }
+        return {};
+      },
+      {}, steady_clock::now() + kPatience);
+  if (!made) throw std::runtime_error("the channels cannot be made: " + made.error().message);
 }
 
 }  // namespace
@@ -40,6 +52,10 @@ Crew::Crew(const RoundOptions& options, const Setup& setup, Ways ways) : options
     Member& member = list.emplace_back();
     member.base = std::move(base);
     member.role = {.kind = kind, .channel = channel, .folder = options.folder, .config = config, .lease = setup.lease};
+    if (setup.own_clocks) {
+      member.role.clock = options.folder / (member.base + ".clock");
+      member.clock = std::make_unique<support::SharedNumber>(member.role.clock);
+    }
     start(member);
   };
   for (int i = 0; i < 3; ++i) add(consumers_, "consumer", "w" + std::to_string(i), kWork, ways.consumers);
@@ -125,6 +141,17 @@ void Crew::add_faults(Nemesis& nemesis, std::int64_t group_reach_ms) {
                 end(member);
                 start(member);
               });
+  if (setup_.own_clocks) add_clock_faults(nemesis);
+}
+
+// It explains no delivery: only that this process finds something due, or expired, at another time than shortly before.
+void Crew::add_clock_faults(Nemesis& nemesis) {
+  Random& random = nemesis.random();
+  nemesis.add({.name = "clock-jumps", .moves_clock = true, .reach_ms = 20}, 10, [this, &random](Fault& fault) {
+    Member& member = one_of(chance(random, 40) ? producers_ : consumers_, random);
+    fault.target = member.role.name;
+    member.clock->store(between(random, -kFarthestClockMs, kFarthestClockMs));
+  });
 }
 
 void add_line_faults(Nemesis& nemesis, support::Proxy& producers, support::Proxy& consumers, std::int64_t reach_ms) {
@@ -171,6 +198,12 @@ std::filesystem::path write_config(const std::filesystem::path& file, const std:
   out << "{" << members << "}\n";
   if (!out.flush()) throw std::runtime_error("cannot write " + file.string());
   return file;
+}
+
+Queue open_queue(const Config& config) {
+  auto queue = persist([&] { return Queue::open(config); }, {}, steady_clock::now() + kPatience);
+  if (!queue) throw std::runtime_error("the servers cannot be reached: " + queue.error().message);
+  return *std::move(queue);
 }
 
 void drain(Queue& queue, const Setup& setup, Ledger& ledger, std::chrono::seconds stuck) {

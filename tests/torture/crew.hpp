@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <list>
+#include <memory>
 #include <string>
 
 #include <lrpc/queue.hpp>
@@ -12,6 +13,7 @@
 #include "role.hpp"
 #include "support/process.hpp"
 #include "support/proxy.hpp"
+#include "support/shared_number.hpp"
 
 namespace lrpc::queue::torture {
 
@@ -26,8 +28,9 @@ class Crew {
   };
   Crew(const RoundOptions& options, const Setup& setup, Ways ways);
 
-  /// What is done to processes: kill -9, SIGSTOP for longer than a lease, and an end in good order. `group_reach_ms`:
-  /// how long after a consumer came or went its whole group may feel it; 0 = not at all.
+  /// What is done to processes: kill -9, SIGSTOP for longer than a lease, an end in good order, and a jump of the clock
+  /// where each has its own. `group_reach_ms`: how long after a consumer came or went its whole group may feel it; 0 =
+  /// not at all.
   void add_faults(Nemesis& nemesis, std::int64_t group_reach_ms = 0);
   /// The round is over: what is under way is finished.
   void end_producers();
@@ -38,6 +41,7 @@ class Crew {
     Role role{};
     std::string base{};
     int lives = 0;
+    std::unique_ptr<support::SharedNumber> clock{};  ///< The offset of its own one, all its lives long.
     support::Process process{};
   };
 
@@ -46,6 +50,7 @@ class Crew {
   /// Stops it in good order; kills it when it does not end in good time, which is an error.
   void end(Member& member);
   static Member& one_of(std::list<Member>& members, Random& random);
+  void add_clock_faults(Nemesis& nemesis);
 
   const RoundOptions& options_;
   const Setup setup_;
@@ -59,6 +64,9 @@ void add_line_faults(Nemesis& nemesis, support::Proxy& producers, support::Proxy
 
 /// Writes a configuration as Config::load reads it; `members` are those of its JSON object, as text.
 std::filesystem::path write_config(const std::filesystem::path& file, const std::string& members);
+
+/// Tries for a minute: a machine that has other work as well is slow. Throws std::runtime_error when it cannot.
+[[nodiscard]] Queue open_queue(const Config& config);
 
 /// Waits until all channels are empty, which with healthy servers they must become: what is left when nothing has gone
 /// on for `stuck` is a finding. Then writes the end down.

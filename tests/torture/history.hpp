@@ -89,6 +89,7 @@ struct History {
   std::vector<DeadLetterSeen> dead{};
   std::vector<Fault> faults{};
   std::unordered_map<std::string, std::int64_t> depths{};  ///< At the end, by channel.
+  std::int64_t end_wall_ms = 0;                            ///< The machine's wall clock then.
 };
 
 /// The parts of a token.

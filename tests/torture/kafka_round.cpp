@@ -7,6 +7,7 @@
 
 #include "broker.hpp"
 #include "crew.hpp"
+#include "disk.hpp"
 #include "nemesis.hpp"
 
 /// Kafka: one broker behind a proxy, or a group of three.
@@ -76,9 +77,19 @@ class Trio {
   kafka::test::BrokerGroup group_;
 };
 
+/// Until the broker gives up, as one does whose only log folder takes no more; what it wrote last may be there in part.
+/// Some of its files are larger than the limit at once, others grow up to it.
+void fill_disk_of(kafka::test::Broker& broker, Random& random) {
+  const auto largest = static_cast<std::int64_t>(largest_file(broker.data(), ".log"));
+  limit_files(broker.pid(), static_cast<std::uint64_t>(between(random, 0, largest + 4'000)));
+  if (broker.await_end(std::chrono::seconds(4))) return;
+  limit_files(broker.pid(), 0);
+  if (!broker.await_end(std::chrono::seconds(30))) throw std::runtime_error("a broker goes on with a full disk");
+}
+
 template <class Rig>
 Round torture_rig(const RoundOptions& options) {
-  const Setup setup{.lease = Duration(3'000), .close_timeout = Duration(2'000)};
+  const Setup setup{.lease = Duration(3'000), .close_timeout = Duration(2'000), .own_clocks = true};
   Rules rules = rules_of(setup);
   rules.attempts_exact = false;
   rules.order_by_key = true;
@@ -105,6 +116,12 @@ Round torture_rig(const RoundOptions& options) {
                   pass(between(random, 200, 4'000));
                   broker.resume();
                 });
+    nemesis.add({.name = "disk-full", .redelivers = true, .reorders = true, .reach_ms = kGroupReachMs}, 6, [&](Fault&) {
+      kafka::test::Broker& broker = rig.some_broker(random);
+      fill_disk_of(broker, random);
+      pass(between(random, 0, 1'000));
+      broker.start();
+    });
     nemesis.restrict(options.faults);
     // A group first comes together.
     pass(3'000);
@@ -114,9 +131,8 @@ Round torture_rig(const RoundOptions& options) {
     auto config = Config::load(file.string());
     if (!config) throw std::runtime_error(config.error().message);
     config->logger = [](LogLevel, std::string_view) {};
-    auto queue = Queue::open(*config);
-    if (!queue) throw std::runtime_error("the healed brokers cannot be reached: " + queue.error().message);
-    drain(*queue, setup, ledger, std::chrono::seconds(45));
+    Queue queue = open_queue(*config);
+    drain(queue, setup, ledger, std::chrono::seconds(45));
     crew.end_consumers();
     round.faults = nemesis.counts();
   }

@@ -141,6 +141,7 @@ void read_line(std::string_view line, History& history, Places& places) {
   } else if (kind == "E") {
     const std::string channel = words.text();
     history.depths[channel] = words.number();
+    history.end_wall_ms = std::max(history.end_wall_ms, words.number());
   } else {
     throw std::runtime_error("not a line of a ledger: " + std::string(line));
   }
@@ -244,7 +245,9 @@ void Ledger::fault(const Fault& fault) {
             .end());
 }
 
-void Ledger::depth(const std::string& channel, std::int64_t depth) { write(Line('E').add(channel).add(depth).end()); }
+void Ledger::depth(const std::string& channel, std::int64_t depth, std::int64_t wall_ms) {
+  write(Line('E').add(channel).add(depth).add(wall_ms).end());
+}
 
 void read_ledger(const std::filesystem::path& file, History& history) {
   std::ifstream in(file, std::ios::binary);

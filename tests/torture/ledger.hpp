@@ -42,7 +42,7 @@ class Ledger {
   void acked(const std::string& consumer, std::int64_t number, Answer answer, std::int64_t began_us);
   void dead(const DeadLetterSeen& letter);
   void fault(const Fault& fault);
-  void depth(const std::string& channel, std::int64_t depth);
+  void depth(const std::string& channel, std::int64_t depth, std::int64_t wall_ms);
 
  private:
   void write(std::string line);

@@ -45,7 +45,7 @@ TEST_F(LedgerTest, SaysWhatWasWritten) {
                   .moves_clock = true,
                   .reach_ms = 5,
                   .may_lose_ms = 6});
-    ledger.depth("work", 4);
+    ledger.depth("work", 4, 80);
   }
   const History history = read();
   const Intent& intent = history.intents.at("p0.1:7");
@@ -79,6 +79,7 @@ TEST_F(LedgerTest, SaysWhatWasWritten) {
   EXPECT_FALSE(history.faults[0].reorders);
   EXPECT_EQ(history.faults[0].may_lose_ms, 6);
   EXPECT_EQ(history.depths.at("work"), 4);
+  EXPECT_EQ(history.end_wall_ms, 80);
 }
 
 TEST_F(LedgerTest, SurvivesKill9) {

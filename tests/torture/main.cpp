@@ -97,6 +97,7 @@ int run(const Options& options, const std::string& program) {
   Verdict all;
   std::map<std::string, int> faults;
   int rounds = 0;
+  std::string failed;  // what ended the run, if it was no broken promise: what the rounds before found counts
   const auto more = [&] {
     return options.rounds > 0 ? rounds < options.rounds : steady_clock::now() - begin < options.time;
   };
@@ -108,8 +109,14 @@ int run(const Options& options, const std::string& program) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(options.time - (steady_clock::now() - begin));
     const auto time = options.rounds > 0 ? options.round_time : std::min(options.round_time, left);
-    const Round round =
-        kind->second({.seed = seed, .time = time, .folder = folder, .faults = options.faults, .program = program});
+    Round round;
+    try {
+      round =
+          kind->second({.seed = seed, .time = time, .folder = folder, .faults = options.faults, .program = program});
+    } catch (const std::exception& error) {
+      failed = "seed " + std::to_string(seed) + ": " + error.what();
+      break;
+    }
     int count = 0;
     for (const auto& [name, number] : round.faults) {
       faults[name] += number;
@@ -129,7 +136,11 @@ int run(const Options& options, const std::string& program) {
     std::fflush(stdout);
   }
   std::printf("\n%s\nseed %llu, %s\n", table_of(faults, all, rounds).c_str(),
-              static_cast<unsigned long long>(options.seed), all.ok() ? "all promises kept" : "PROMISES BROKEN");
+              static_cast<unsigned long long>(options.seed),
+              !all.ok()         ? "PROMISES BROKEN"
+              : !failed.empty() ? "ended early"
+                                : "all promises kept");
+  if (!failed.empty()) throw std::runtime_error(failed);
   return all.ok() ? 0 : 1;
 }
 

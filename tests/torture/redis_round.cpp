@@ -1,6 +1,5 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include <signal.h>
-#include <sys/resource.h>
 
 #include <atomic>
 #include <memory>
@@ -9,6 +8,7 @@
 #include <utility>
 
 #include "crew.hpp"
+#include "disk.hpp"
 #include "fixture.hpp"
 #include "nemesis.hpp"
 #include "proxy.hpp"
@@ -93,21 +93,6 @@ class Single {
     words.insert(words.begin() + 1, "--ignore-signal=XFSZ");
     return words;
   }
-  /// The disk takes so many more bytes of the server's; -1 = as many as it likes.
-  void limit_disk(std::int64_t more) const {
-    rlimit limit{RLIM_INFINITY, RLIM_INFINITY};
-    if (more >= 0) limit.rlim_cur = aof_size() + static_cast<rlim_t>(more);
-    ::prlimit(server_.pid(), RLIMIT_FSIZE, &limit, nullptr);
-  }
-  [[nodiscard]] rlim_t aof_size() const {
-    rlim_t largest = 0;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(server_.file(""))) {
-      std::error_code gone;
-      const auto size = entry.is_regular_file(gone) ? entry.file_size(gone) : 0;
-      if (!gone && entry.path().extension() == ".aof") largest = std::max<rlim_t>(largest, size);
-    }
-    return largest;
-  }
   void restart() {
     server_.kill();
     server_.start();
@@ -152,12 +137,13 @@ void Single::add_faults(Nemesis& nemesis) {
   // With `always` the server gives up when it cannot write, else it refuses writes until it can.
   nemesis.add({.name = "disk-full", .redelivers = true, .reorders = true, .reach_ms = reach, .may_lose_ms = forgets}, 4,
               [this, &random](Fault&) {
-                limit_disk(between(random, 0, 20'000));
+                const auto more = static_cast<std::uint64_t>(between(random, 0, 20'000));
+                limit_files(server_.pid(), largest_file(server_.file(""), ".aof") + more);
                 pass(between(random, 300, 2'000));
                 if (always_) {
                   restart();
                 } else {
-                  limit_disk(-1);
+                  limit_files(server_.pid(), std::nullopt);
                   pass(1'500);  // it tries again every second
                 }
               });
@@ -235,9 +221,8 @@ Round torture_rig(Rig& rig, const RoundOptions& options, const Setup& setup, con
     rig.crew().end_producers();
     Config config{.storage_type = StorageType::redis, .redis_config = rig.config()};
     config.logger = [](LogLevel, std::string_view) {};
-    auto queue = Queue::open(config);
-    if (!queue) throw std::runtime_error("the healed server cannot be reached: " + queue.error().message);
-    drain(*queue, setup, ledger, std::chrono::seconds(25));
+    Queue queue = open_queue(config);
+    drain(queue, setup, ledger, std::chrono::seconds(25));
     rig.crew().end_consumers();
     round.faults = nemesis.counts();
   }

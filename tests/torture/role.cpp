@@ -4,27 +4,19 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <stop_token>
 #include <thread>
 
 #include "ledger.hpp"
-#include "nemesis.hpp"
+#include "own_clock.hpp"
+#include "persist.hpp"
 #include "workload.hpp"
 
 namespace lrpc::queue::torture {
 namespace {
-
-/// Until it succeeds: whoever starts a process while the server is down starts it again.
-template <class F>
-auto persist(const F& attempt, const std::stop_token& stop) -> decltype(attempt()) {
-  for (;;) {
-    auto result = attempt();
-    if (result || stop.stop_requested()) return result;
-    rest(std::chrono::milliseconds(50), stop);
-  }
-}
 
 void produce(Queue& queue, const Part& part, const std::stop_token& stop) {
   Publisher(part).run([&] { return queue.topic<std::string>(kTopic); }, stop);
@@ -58,11 +50,12 @@ std::vector<std::string> Role::words(const std::string& program) const {
           std::to_string(seed),
           folder.string(),
           config.string(),
-          std::to_string(lease.count())};
+          std::to_string(lease.count()),
+          clock.empty() ? "-" : clock.string()};
 }
 
 int run_role(const std::vector<std::string>& words) {
-  if (words.size() != 7) throw std::invalid_argument("a role needs 6 words");
+  if (words.size() != 8) throw std::invalid_argument("a role needs 7 words");
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   sigset_t end{};
   ::sigemptyset(&end);
@@ -74,10 +67,12 @@ int run_role(const std::vector<std::string>& words) {
   const Part part{.name = name,
                   .seed = std::stoull(words[3]),
                   .setup = {.lease = Duration(std::stoll(words[6]))},
-                  .ledger = ledger};
+                  .ledger = ledger,
+                  .clock = words[7] == "-" ? system_clock() : std::make_shared<OwnClock>(words[7])};
   std::jthread thread([&](const std::stop_token& stop) {
     auto config = Config::load(words[5]);
     if (!config) throw std::runtime_error(config.error().message);
+    config->clock = part.clock;
     auto queue = persist([&] { return Queue::open(*config); }, stop);
     if (!queue) return;
     if (words[0] == "producer") {

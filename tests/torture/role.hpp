@@ -18,6 +18,7 @@ struct Role {
   std::filesystem::path folder{};
   std::filesystem::path config{};  ///< As Config::load reads it.
   std::chrono::milliseconds lease{};
+  std::filesystem::path clock{};  ///< The offset of its wall clock (OwnClock); empty: it has the machine's.
 
   [[nodiscard]] std::vector<std::string> words(const std::string& program) const;
 };

@@ -67,6 +67,7 @@ class Story {
     return history_.faults.emplace_back(
         Fault{.name = name, .begin_us = from * 1000, .end_us = to * 1000, .target = target, .redelivers = true});
   }
+  void ended_at(std::int64_t wall_ms) { history_.end_wall_ms = wall_ms; }
   void left(const std::string& channel, std::int64_t depth) { history_.depths[channel] = depth; }
 
   [[nodiscard]] const History& history() const noexcept { return history_; }

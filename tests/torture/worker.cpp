@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "own_clock.hpp"
 #include "workload.hpp"
 
 namespace lrpc::queue::torture {
@@ -42,6 +43,7 @@ Rules rules_of(const Setup& setup) {
   return {.channels = {{.name = kWork, .subscribed = true, .expired_become_dead = true},
                        {.name = kPull, .subscribed = false}},
           .max_retries = kMaxRetries,
+          .own_clocks_ms = setup.own_clocks ? kFarthestClockMs : 0,
           .lease_ms = setup.lease.count()};
 }
 
@@ -213,7 +215,7 @@ bool note_the_end(Topic<std::string>& topic, const Setup& setup, Ledger& ledger)
     if (!channel) return false;
     const auto depth = channel->depth();
     if (!depth) return false;
-    ledger.depth(name, *depth);
+    ledger.depth(name, *depth, system_clock()->now().wall_ms);
     std::string cursor;
     do {
       const auto page = channel->dead_letters(500, cursor);

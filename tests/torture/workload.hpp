@@ -36,6 +36,8 @@ struct Setup {
   Duration close_timeout{1'000};
   /// Due times go by the wall clock; otherwise by the clock's ticks.
   bool dues_by_wall = true;
+  /// Each process has a wall clock of its own, which the nemesis moves.
+  bool own_clocks = false;
 };
 
 [[nodiscard]] ChannelConfig channel_config(const std::string& channel, const Setup& setup);
@@ -101,7 +103,8 @@ class Worker {
   std::atomic<std::int64_t> number_ = 0;
 };
 
-/// Writes the dead letters and the depth of all channels; false when the back end does not tell.
+/// Writes the dead letters and the depth of all channels, and the machine's time; false when the back end does not
+/// tell.
 [[nodiscard]] bool note_the_end(Topic<std::string>& topic, const Setup& setup, Ledger& ledger);
 /// Ready + in flight + delayed of all channels; -1 when the back end does not tell.
 [[nodiscard]] std::int64_t depth_of_all(Topic<std::string>& topic, const Setup& setup);
