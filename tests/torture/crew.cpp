@@ -45,7 +45,9 @@ void make_channels(const std::filesystem::path& file, const Setup& setup) {
 
 }  // namespace
 
-Crew::Crew(const RoundOptions& options, const Setup& setup, Ways ways) : options_(options), setup_(setup) {
+Crew::Crew(const RoundOptions& options, const Setup& setup, const Ways& ways,
+           const std::function<void()>& await_consumers)
+    : options_(options), setup_(setup) {
   make_channels(ways.consumers, setup);
   const auto add = [&](std::list<Member>& list, const char* kind, std::string base, const char* channel,
                        const std::filesystem::path& config) {
@@ -60,6 +62,7 @@ Crew::Crew(const RoundOptions& options, const Setup& setup, Ways ways) : options
   };
   for (int i = 0; i < 3; ++i) add(consumers_, "consumer", "w" + std::to_string(i), kWork, ways.consumers);
   for (int i = 0; i < 2; ++i) add(consumers_, "consumer", "n" + std::to_string(i), kPull, ways.consumers);
+  if (await_consumers) await_consumers();
   for (int i = 0; i < 3; ++i) add(producers_, "producer", "p" + std::to_string(i), "", ways.producers);
 }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstddef>
+#include <functional>
 #include <list>
 #include <memory>
 #include <string>
@@ -26,7 +27,9 @@ class Crew {
     std::filesystem::path producers{};
     std::filesystem::path consumers{};
   };
-  Crew(const RoundOptions& options, const Setup& setup, Ways ways);
+  /// The consumers first; what a consumer's coming does to those that are there, `await_consumers` is to wait for.
+  Crew(const RoundOptions& options, const Setup& setup, const Ways& ways,
+       const std::function<void()>& await_consumers = {});
 
   /// What is done to processes: kill -9, SIGSTOP for longer than a lease, an end in good order, and a jump of the clock
   /// where each has its own. `group_reach_ms`: how long after a consumer came or went its whole group may feel it; 0 =

@@ -1,7 +1,8 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
-#include <memory>
+#include <algorithm>
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "crew.hpp"
 #include "disk.hpp"
 #include "nemesis.hpp"
+#include "persist.hpp"
 
 /// Kafka: one broker behind a proxy, or a group of three.
 
@@ -41,6 +43,7 @@ class Single {
         }}) {}
 
   [[nodiscard]] std::string address() const { return proxy_->address(); }
+  [[nodiscard]] kafka::test::Settings settings() const { return broker_.settings(); }
   [[nodiscard]] static std::size_t replicas() { return 1; }
   [[nodiscard]] kafka::test::Broker& some_broker(Random& /*random*/) { return broker_; }
   void add_faults(Nemesis& nemesis) { add_line_faults(nemesis, *proxy_, *proxy_, kGroupReachMs); }
@@ -66,6 +69,7 @@ class Trio {
     }
     return list;
   }
+  [[nodiscard]] kafka::test::Settings settings() const { return group_.settings(); }
   [[nodiscard]] static std::size_t replicas() { return 3; }
   [[nodiscard]] kafka::test::Broker& some_broker(Random& random) {
     return group_.broker(static_cast<std::size_t>(between(random, 0, 2)));
@@ -87,6 +91,25 @@ void fill_disk_of(kafka::test::Broker& broker, Random& random) {
   if (!broker.await_end(std::chrono::seconds(30))) throw std::runtime_error("a broker goes on with a full disk");
 }
 
+/// Until a channel's group has so many members, with a part each: a member that comes when others have messages already
+/// takes some of these, as a rebalance does.
+void await_group(const kafka::test::Settings& settings, const std::string& channel, std::size_t size) {
+  const kafka::test::RawAdmin admin(settings);
+  const bool together = persist(
+      [&] {
+        try {
+          const auto members = admin.members(std::string("lrpc-queue-") + kTopic + "-" + channel);
+          return members.size() == size && std::ranges::none_of(members, [](const kafka::test::RawMember& member) {
+                   return member.assignment.empty();
+                 });
+        } catch (const kafka::test::RawError&) {
+          return false;  // not yet
+        }
+      },
+      {}, steady_clock::now() + std::chrono::minutes(1));
+  if (!together) throw std::runtime_error("the consumers of " + channel + " do not come together");
+}
+
 template <class Rig>
 Round torture_rig(const RoundOptions& options) {
   const Setup setup{.lease = Duration(3'000), .close_timeout = Duration(2'000), .own_clocks = true};
@@ -97,7 +120,10 @@ Round torture_rig(const RoundOptions& options) {
   {
     Rig rig;
     const auto file = write_config(options.folder / "config.json", kafka_config_text(rig.address(), Rig::replicas()));
-    Crew crew(options, setup, {.producers = file, .consumers = file});
+    Crew crew(options, setup, {.producers = file, .consumers = file}, [&rig] {
+      await_group(rig.settings(), kWork, 3);
+      await_group(rig.settings(), kPull, 2);
+    });
     Ledger ledger(options.folder / "nemesis.ledger");
     Nemesis nemesis(options.seed, ledger);
     Random& random = nemesis.random();
@@ -123,8 +149,6 @@ Round torture_rig(const RoundOptions& options) {
       broker.start();
     });
     nemesis.restrict(options.faults);
-    // A group first comes together.
-    pass(3'000);
     nemesis.run(steady_clock::now() + options.time, {});
     rig.heal();
     crew.end_producers();
