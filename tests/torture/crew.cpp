@@ -157,7 +157,8 @@ void Crew::add_clock_faults(Nemesis& nemesis) {
   });
 }
 
-void add_line_faults(Nemesis& nemesis, support::Proxy& producers, support::Proxy& consumers, std::int64_t reach_ms) {
+void add_line_faults(Nemesis& nemesis, support::Proxy& producers, support::Proxy& consumers, std::int64_t reach_ms,
+                     std::int64_t half_open_ms) {
   using Flow = support::Proxy::Flow;
   Random& random = nemesis.random();
   const auto line = [&]() -> support::Proxy& { return chance(random, 40) ? producers : consumers; };
@@ -167,7 +168,12 @@ void add_line_faults(Nemesis& nemesis, support::Proxy& producers, support::Proxy
   };
   add("cut-lines", 8, 1'500, [](support::Proxy& proxy) { proxy.cut(); });
   add("reset-lines", 8, 1'500, [](support::Proxy& proxy) { proxy.reset(); });
-  add("half-open-lines", 4, reach_ms, [](support::Proxy& proxy) { proxy.half_open(); });
+  add("half-open-lines", 4, reach_ms, [&random, half_open_ms](support::Proxy& proxy) {
+    proxy.half_open();
+    if (half_open_ms == 0) return;
+    pass(between(random, 200, half_open_ms));
+    proxy.cut();
+  });
   add("slow-lines", 4, 1'500, [&random](support::Proxy& proxy) {
     proxy.delay(Duration(between(random, 5, 150)));
     pass(between(random, 300, 1'500));
