@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "close_leaves_nothing.hpp"
 #include "queue_fixture.hpp"
 #include "redis/cluster.hpp"
 #include "redis/keys.hpp"
@@ -84,6 +85,16 @@ TEST(TlsSentinel, AFailoverIsFollowed) {
   EXPECT_EQ(trio.await_master_other_than(0), 1U);
   EXPECT_TRUE(eventually([&] { return line.topic.pub("after").has_value(); }));
   EXPECT_EQ(await_message(line.channel).body(), "after");
+}
+
+TEST(Close, D20_leaves_no_connection_to_a_cluster) {
+  const RedisCluster cluster;
+  expect_close_leaves_nothing(cluster.config());
+}
+
+TEST(Close, D20_leaves_no_connection_to_sentinels) {
+  const SentinelTrio trio;
+  expect_close_leaves_nothing(trio.config());
 }
 
 // Not dead for the others: nobody takes its place.

@@ -5,13 +5,14 @@
 
 #include <cstdint>
 
-namespace lrpc::queue::soak {
+namespace lrpc::queue::support {
 
 /// What the system says of a process.
 struct ProcessFigures {
   std::int64_t rss_kib = 0;
   std::int64_t threads = 0;
   std::int64_t descriptors = 0;
+  std::int64_t sockets = 0;  ///< Of the descriptors.
 };
 /// Of this one, or another of ours. Throws std::runtime_error when there is none.
 [[nodiscard]] ProcessFigures own_figures();
@@ -19,4 +20,4 @@ struct ProcessFigures {
 /// The machine's load of the last minute.
 [[nodiscard]] double machine_load();
 
-}  // namespace lrpc::queue::soak
+}  // namespace lrpc::queue::support
