@@ -127,7 +127,7 @@ TEST(KafkaClose, D20_leaves_no_connection_and_no_thread) {
   good(queue.close());
   // A thread that was joined may still be seen for a moment.
   EXPECT_TRUE(eventually([&] { return support::own_figures().threads == before.threads; }));
-  EXPECT_EQ(support::own_figures().sockets, before.sockets);
+  EXPECT_EQ(support::own_figures().descriptors, before.descriptors);
   EXPECT_EQ(topic.pub("x").error().code, ErrorCode::topic_closed);
   EXPECT_EQ(channel.depth().error().code, ErrorCode::channel_closed);
 }

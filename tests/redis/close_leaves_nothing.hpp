@@ -18,11 +18,11 @@ inline void expect_close_leaves_nothing(const RedisConfig& redis) {
   must(party.channel.subscribe([&](Message<std::string>&) { ++handled; }));
   for (int i = 0; i < 10; ++i) must(party.topic.pub("x"));
   EXPECT_TRUE(eventually([&] { return handled == 10; }));
-  EXPECT_GT(support::own_figures().sockets, before.sockets);
+  EXPECT_GT(support::own_figures().descriptors, before.descriptors);
   must(party.queue.close());
   // A thread that was joined may still be seen for a moment.
   EXPECT_TRUE(eventually([&] { return support::own_figures().threads == before.threads; }));
-  EXPECT_EQ(support::own_figures().sockets, before.sockets);
+  EXPECT_EQ(support::own_figures().descriptors, before.descriptors);
   EXPECT_EQ(party.topic.pub("x").error().code, ErrorCode::topic_closed);
   EXPECT_EQ(party.channel.depth().error().code, ErrorCode::channel_closed);
 }

@@ -12,7 +12,6 @@ struct ProcessFigures {
   std::int64_t rss_kib = 0;
   std::int64_t threads = 0;
   std::int64_t descriptors = 0;
-  std::int64_t sockets = 0;  ///< Of the descriptors.
 };
 /// Of this one, or another of ours. Throws std::runtime_error when there is none.
 [[nodiscard]] ProcessFigures own_figures();
