@@ -133,7 +133,7 @@ int tail(const TailOptions& options, Session& session) {
   const WatchedSignals signals;
   const Result<Config> config = remote_config(session, "tail");
   if (!config) return session.report(config.error());
-  Result<RemoteTopic> remote = open_remote(*config, options.topic, options.channel);
+  Result<RemoteTopic> remote = open_existing(*config, options.topic, options.channel);
   if (!remote) return session.report(remote.error());
   Result<std::string> channel = chosen_channel(remote->topic, options, config->storage_type);
   if (!channel) return session.report(channel.error());
