@@ -46,6 +46,8 @@ void Listener::stop() {
   }
   thread.request_stop();
   waker_.wake();
+  if (thread.joinable()) thread.join();
+  waker_.close();
 }
 
 bool Listener::connect(Connection::Call& call) {
