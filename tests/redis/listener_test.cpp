@@ -46,6 +46,10 @@ class ListensByLine final : public Router {
   std::vector<std::shared_ptr<Route>> nodes() override { return line_->nodes(); }
   [[nodiscard]] const RedisConfig& config() const override { return direct_->config(); }
   [[nodiscard]] bool cluster() const override { return direct_->cluster(); }
+  void close() override {
+    line_->close();
+    direct_->close();
+  }
 
  private:
   const std::shared_ptr<Router> direct_;
