@@ -25,7 +25,7 @@ namespace lrpc::queue::cli {
 namespace {
 
 constexpr const char* kTailFooter =
-    "Looks on without taking part: joins nothing, takes nothing, changes nothing. Prints what is published from now "
+    "Looks on without taking part: joins nothing, takes nothing. Prints what is published from now "
     "on,\n"
     "or with --from-start first what is kept, one body a line, JSON strings as their text; with --json as sub does,\n"
     "attempts being the deliveries so far. On Kafka it reads the topic, on Redis the stream of one channel: CHANNEL "
