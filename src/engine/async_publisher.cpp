@@ -147,19 +147,19 @@ void AsyncPublisher::finish(Batch& taken) {
     return;
   }
   const Result<void> result = taken.under_way ? taken.under_way->wait() : backend_->publish(messages, taken.timeout);
-  make_room(batch.size());
   const ErrorCode code = result ? ErrorCode{} : result.error().code;
   const bool refused = batch.size() > 1 && (code == ErrorCode::queue_full || code == ErrorCode::body_too_large ||
                                             code == ErrorCode::invalid_argument);
+  if (!refused) make_room(batch.size());
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const bool accepted =
         !result && std::ranges::find(result.error().accepted, batch[i].id) != result.error().accepted.end();
-    if (accepted) {
-      answer(batch[i], {});
-    } else if (refused) {
-      answer(batch[i], backend_->publish({&messages[i], 1}, batch[i].timeout));
+    if (refused) {
+      const Result<void> alone = accepted ? Result<void>() : backend_->publish({&messages[i], 1}, batch[i].timeout);
+      make_room(1);
+      answer(batch[i], alone);
     } else {
-      answer(batch[i], result);
+      answer(batch[i], accepted ? Result<void>() : result);
     }
   }
 }
