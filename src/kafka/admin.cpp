@@ -206,8 +206,13 @@ Result<void> Admin::connect(SteadyTime deadline) {
   heard_since_ = std::exchange(made_, SteadyTime::max());
   auto found = metadata(nullptr, false, "connect to Kafka", deadline, 1);
   heard_since_ = SteadyTime::max();
-  if (!found) return std::unexpected(std::move(found.error()));
-  return {};
+  if (found) return {};
+  Error error = std::move(found.error());
+  error.message += " (kafka_config.brokers is ";
+  for (const std::string& broker : config_.brokers)
+    error.message += (&broker == config_.brokers.data() ? "" : ",") + broker;
+  error.message += ")";
+  return std::unexpected(std::move(error));
 }
 
 Result<std::vector<std::string>> Admin::brokers(SteadyTime deadline) {
