@@ -13,9 +13,7 @@
 #include "timing.hpp"
 
 namespace lrpc::queue::bench {
-namespace {
-
-Reading ours(std::size_t deliveries, std::size_t channels) {
+double fan_out_ns(std::size_t deliveries, std::size_t channels) {
   Rig rig(channels);
   const auto pass = [&](std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -23,10 +21,10 @@ Reading ours(std::size_t deliveries, std::size_t channels) {
       for (auto& channel : rig.channels()) take_and_ack(channel);
     }
   };
-  return {{kValue, time_of_one(deliveries / channels, pass) / static_cast<double>(channels)}};
+  return time_of_one(deliveries / channels, pass) / static_cast<double>(channels);
 }
 
-Reading bare(std::size_t deliveries, std::size_t channels) {
+double bare_fan_out_ns(std::size_t deliveries, std::size_t channels) {
   std::vector<BareQueue> queues(channels);
   const auto pass = [&](std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -38,21 +36,19 @@ Reading bare(std::size_t deliveries, std::size_t channels) {
       }
     }
   };
-  return {{kValue, time_of_one(deliveries / channels, pass) / static_cast<double>(channels)}};
+  return time_of_one(deliveries / channels, pass) / static_cast<double>(channels);
 }
-
-}  // namespace
 
 Group fan_out_group(const Scale& scale) {
   const std::size_t n = scale.of(1'600'000);
   return Group{
       .name = "fanout",
-      .cases = {{"fanout/ours_16", [n] { return ours(n, 16); }},
-                {"fanout/bare_16", [n] { return bare(n, 16); }},
-                {"fanout/ours_256", [n] { return ours(n, 256); }},
-                {"fanout/bare_256", [n] { return bare(n, 256); }},
-                {"fanout/ours_10", [n] { return ours(n, 10); }},
-                {"fanout/bare_10", [n] { return bare(n, 10); }}},
+      .cases = {{"fanout/ours_16", [n] { return Reading{{kValue, fan_out_ns(n, 16)}}; }},
+                {"fanout/bare_16", [n] { return Reading{{kValue, bare_fan_out_ns(n, 16)}}; }},
+                {"fanout/ours_256", [n] { return Reading{{kValue, fan_out_ns(n, 256)}}; }},
+                {"fanout/bare_256", [n] { return Reading{{kValue, bare_fan_out_ns(n, 256)}}; }},
+                {"fanout/ours_10", [n] { return Reading{{kValue, fan_out_ns(n, 10)}}; }},
+                {"fanout/bare_10", [n] { return Reading{{kValue, bare_fan_out_ns(n, 10)}}; }}},
       .lines = {{.title = "fan-out to 16 channels, per delivery, vs (b)",
                  .measured = {"fanout/ours_16"},
                  .reference = Figure{"fanout/bare_16"},

@@ -56,19 +56,21 @@ Reading consume_by_handler(std::size_t messages) {
 }
 
 /// Until one is there.
-void await_next(RawKafkaConsumer& raw) {
-  while (!raw.next()) {
+void await_next(RawKafkaConsumer& raw, RawRecord* into = nullptr) {
+  while (!raw.next(into)) {
   }
 }
 
-Reading raw_consume(std::size_t messages) {
+/// `reading`: with a look into the messages, in pages as ours are.
+Reading raw_consume(std::size_t messages, bool reading) {
   const KafkaRig rig(filled_topic(messages));
   RawKafkaConsumer raw(kafka_address(), rig.raw_topic(), fresh_name("raw"));
   await_next(raw);
   const double ns = timed([&] {
     auto committed = BenchClock::now();
+    std::vector<RawRecord> page(kPage);
     for (std::size_t done = 1; done < messages; ++done) {
-      await_next(raw);
+      await_next(raw, reading ? &page[done % kPage] : nullptr);
       if (done % 1024 == 0 && BenchClock::now() - committed >= kCommitInterval) {
         raw.commit();
         committed = BenchClock::now();
@@ -206,7 +208,8 @@ Group kafka_consume_group(const Scale& scale) {
       .name = "kafka_consume",
       .cases = {{"kafka/consume", [=] { return consume_pages(many); }},
                 {"kafka/subscribe", [=] { return consume_by_handler(many); }},
-                {"kafka/raw_consume", [=] { return raw_consume(many); }},
+                {"kafka/raw_consume", [=] { return raw_consume(many, false); }},
+                {"kafka/raw_reading", [=] { return raw_consume(many, true); }},
                 {"kafka/work", [=] { return work_at_once(work, nullptr); }},
                 {"kafka/work_keys", [=] { return work_at_once(work, key_in_turn); }},
                 {"kafka/work_runs", [=] { return work_at_once(work, key_in_runs); }},
@@ -225,6 +228,10 @@ Group kafka_consume_group(const Scale& scale) {
                  .measured = {"kafka/subscribe"},
                  .reference = Figure{"kafka/raw_consume"},
                  .target = at_least(0.6)},
+                {.title = "for information: next_batch(1000) + ack vs raw that reads id, attempts and body",
+                 .unit = Unit::million_per_second,
+                 .measured = {"kafka/consume"},
+                 .reference = Figure{"kafka/raw_reading"}},
                 {.title = "one partition, handlers of 0-5 ms, 100 at once, vs one after the other",
                  .unit = Unit::million_per_second,
                  .measured = {"kafka/work"},

@@ -2,6 +2,7 @@
 #include "kafka_raw.hpp"
 
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,22 @@ constexpr Headers kHeaders{{{"id", "0123456789abcdef0123456789"},
                             {"expires_at", "0"},
                             {"attempts", "0"},
                             {"channel", ""}}};
+
+RawRecord read(const rd_kafka_message_t& message) {
+  RawRecord record{.body = std::string(static_cast<const char*>(message.payload), message.len)};
+  rd_kafka_headers_t* headers = nullptr;
+  if (rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return record;
+  const char* name = nullptr;
+  const void* value = nullptr;
+  std::size_t size = 0;
+  for (std::size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR;
+       ++i) {
+    const std::string_view text(static_cast<const char*>(value), size);
+    if (std::string_view(name) == "id") record.id = text;
+    if (std::string_view(name) == "attempts") std::from_chars(text.begin(), text.end(), record.attempts);
+  }
+  return record;
+}
 
 }  // namespace
 
@@ -105,10 +122,11 @@ RawKafkaConsumer::RawKafkaConsumer(const std::string& brokers, const std::string
 
 RawKafkaConsumer::~RawKafkaConsumer() { rd_kafka_consumer_close(client_.get()); }
 
-bool RawKafkaConsumer::next() {
+bool RawKafkaConsumer::next(RawRecord* into) {
   rd_kafka_message_t* const message = rd_kafka_consumer_poll(client_.get(), 1000);
   if (message == nullptr) return false;
   const bool good = message->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+  if (good && into != nullptr) *into = read(*message);
   rd_kafka_message_destroy(message);
   return good;
 }

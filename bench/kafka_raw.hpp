@@ -54,6 +54,13 @@ class RawKafkaProducer : public RawKafka {
   std::thread poller_;
 };
 
+/// What a program that works on a message needs of it at least.
+struct RawRecord {
+  std::string id{};
+  std::int64_t attempts = 0;
+  std::string body{};
+};
+
 /// A member of a group that reads and commits, no more.
 class RawKafkaConsumer : public RawKafka {
  public:
@@ -62,8 +69,8 @@ class RawKafkaConsumer : public RawKafka {
   RawKafkaConsumer(const RawKafkaConsumer&) = delete;
   RawKafkaConsumer& operator=(const RawKafkaConsumer&) = delete;
 
-  /// One message, awaited for a second at most; whether there was one.
-  bool next();
+  /// One message, awaited for a second at most; whether there was one. `into`: what is in it.
+  bool next(RawRecord* into = nullptr);
   /// Positions of all that was read, in the background.
   void commit();
 

@@ -53,29 +53,11 @@ Reading bare_by_batch(std::size_t messages, std::size_t batch) {
 }
 
 Reading ours_by_channels(std::size_t deliveries, std::size_t channels) {
-  Rig rig(channels);
-  const auto pass = [&](std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-      rig.publish(1);
-      for (auto& channel : rig.channels()) take_and_ack(channel);
-    }
-  };
-  return rate_of(time_of_one(deliveries / channels, pass) / static_cast<double>(channels));
+  return rate_of(fan_out_ns(deliveries, channels));
 }
 
 Reading bare_by_channels(std::size_t deliveries, std::size_t channels) {
-  std::vector<BareQueue> queues(channels);
-  const auto pass = [&](std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
-      const BodyPtr made = make_body(static_cast<std::uint32_t>(i));
-      for (BareQueue& queue : queues) queue.push(made);
-      for (BareQueue& queue : queues) {
-        const BodyPtr body = queue.pop();
-        benchmark::DoNotOptimize(body->sequence);
-      }
-    }
-  };
-  return rate_of(time_of_one(deliveries / channels, pass) / static_cast<double>(channels));
+  return rate_of(bare_fan_out_ns(deliveries, channels));
 }
 
 /// As many consumers as producers, at most four.

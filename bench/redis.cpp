@@ -1,6 +1,9 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 // The Redis back end beside plain hiredis that sends the bare commands, on a server of each run's own.
+#include <sched.h>
+
 #include <atomic>
+#include <initializer_list>
 #include <latch>
 #include <string>
 #include <thread>
@@ -188,10 +191,43 @@ std::pair<double, double> scripts_run(int port) {
   return {std::stod(text), std::stod(text.substr(text.find("usec=") + 5))};
 }
 
+/// Keeps client and servers on processors of their own, where there are two: which one the system wakes a process on,
+/// and how deeply that one slept, is else a part of what is measured.
+class Separated {
+ public:
+  explicit Separated(std::initializer_list<pid_t> servers) {
+    if (::sched_getaffinity(0, sizeof before_, &before_) != 0 || CPU_COUNT(&before_) < 2) return;
+    std::size_t client = 0;
+    while (!CPU_ISSET(client, &before_)) ++client;
+    std::size_t server = client + 1;
+    while (!CPU_ISSET(server, &before_)) ++server;
+    keep(0, client);
+    for (const pid_t pid : servers) keep(pid, server);
+    separated_ = true;
+  }
+  Separated(const Separated&) = delete;
+  Separated& operator=(const Separated&) = delete;
+  ~Separated() {
+    if (separated_) ::sched_setaffinity(0, sizeof before_, &before_);
+  }
+
+ private:
+  static void keep(pid_t pid, std::size_t processor) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(processor, &set);
+    ::sched_setaffinity(pid, sizeof set, &set);
+  }
+
+  cpu_set_t before_{};
+  bool separated_ = false;
+};
+
 /// A publish with so many delayed messages behind it, in turn with one that has none; also what it costs the server.
 Reading publish_beside_delayed(std::size_t delayed, std::size_t messages) {
   RedisRig full;
   RedisRig empty;
+  const Separated separated{full.server.pid(), empty.server.pid()};
   for (std::size_t i = 0; i < delayed; i += 10'000) {
     must(full.topic->pub_batch(std::vector<Bytes>(10'000, full.body), {.delay = std::chrono::hours(1)}));
   }

@@ -97,6 +97,9 @@ using Readings = std::map<std::string, std::vector<Reading>>;
 [[nodiscard]] Group ack_group(const Scale& scale);
 [[nodiscard]] Group threads_group(const Scale& scale);
 [[nodiscard]] Group fan_out_group(const Scale& scale);
+/// The time of a delivery where each message goes to so many channels, by us and by bare queues.
+[[nodiscard]] double fan_out_ns(std::size_t deliveries, std::size_t channels);
+[[nodiscard]] double bare_fan_out_ns(std::size_t deliveries, std::size_t channels);
 [[nodiscard]] Group wake_up_group(const Scale& scale);
 [[nodiscard]] Group idle_group(const Scale& scale);
 [[nodiscard]] Group backlog_group(const Scale& scale);

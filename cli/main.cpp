@@ -12,6 +12,13 @@ namespace {
 
 using lrpc::queue::cli::Session;
 
+/// As far as the arguments named it.
+std::string command_of(const CLI::App& app) {
+  std::string name = app.get_name();
+  const auto named = app.get_subcommands();  // those that were parsed
+  return named.empty() ? name : fmt::format("{} {}", name, command_of(*named.front()));
+}
+
 int run(int argc, char** argv) {
   Session session;
   CLI::App app("Message queues from the command line.", "lrpc-queue");
@@ -29,7 +36,7 @@ int run(int argc, char** argv) {
     const bool mistyped = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr && !unknown.empty();
     const char* const kind = mistyped && unknown.front().starts_with('-') ? "option" : "command";
     session.console.error(mistyped ? fmt::format("unknown {} \"{}\"", kind, unknown.front()) : error.what());
-    session.console.line("Run lrpc-queue --help for more.");
+    session.console.line(fmt::format("Run {} --help for more.", command_of(app)));
     return lrpc::queue::cli::kExitUsage;
   }
   return session.run();

@@ -23,7 +23,9 @@ redis-groups     Redis by Sentinel, Cluster and TLS, conformance included
 redis-versions   Redis 6.2, 8.2 and Valkey, conformance included
 newer-deps       Kafka with the newest librdkafka, logins by SCRAM and conformance included
 asan             address and undefined-behaviour sanitizers, conformance on every back end
-tsan             thread sanitizer, conformance on every back end'
+tsan             thread sanitizer, conformance on every back end
+valgrind         no leak and no wrong access from start to close, on every back end
+many-topics      100,000 topics on memory and Redis, 30 on Kafka, opened and closed four times without growth'
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
@@ -59,12 +61,30 @@ run_step() {
       built "$1" conformance_{memory,wire,redis,kafka}_test
       ctest --preset "$1-all" -R '^conformance\.'
       ;;
+    valgrind)
+      built release example_{quick_start,graceful_shutdown,redis_quick_start,kafka_quick_start} \
+        with_redis_server with_kafka_broker
+      cd build/release
+      checked=(valgrind -q --leak-check=full --errors-for-leak-kinds=definite,indirect,possible --error-exitcode=9
+        --fair-sched=yes)
+      "${checked[@]}" examples/example_quick_start
+      "${checked[@]}" examples/example_graceful_shutdown
+      tests/redis/with_redis_server "${checked[@]}" examples/example_redis_quick_start
+      tests/kafka/with_kafka_broker "${checked[@]}" examples/example_kafka_quick_start
+      ;;
+    many-topics)
+      built release many_topics with_redis_server with_kafka_broker
+      cd build/release/tests
+      LRPC_QUEUE_STORAGE_TYPE=memory soak/many_topics 100000
+      LRPC_QUEUE_STORAGE_TYPE=redis redis/with_redis_server soak/many_topics 100000
+      LRPC_QUEUE_STORAGE_TYPE=kafka kafka/with_kafka_broker soak/many_topics 30
+      ;;
   esac
 }
 
 # The lines in which CTest, GoogleTest or a script sums up.
 summary() {
-  grep -aE '^\[  (PASSED|FAILED)  \] [0-9]+ test|^\[  SKIPPED \] [0-9]+ test|tests passed, |^redis versions: ' "$1" |
+  grep -aE '^lap 4: |^\[  (PASSED|FAILED)  \] [0-9]+ test|^\[  SKIPPED \] [0-9]+ test|tests passed, |^redis versions: ' "$1" |
     sed -E 's/^\[ *([A-Z]+) *\] /\1 /; s/, listed below:?//' | awk '!seen[$0]++' | tail -n 6 | paste -sd ';' |
     sed 's/;/; /g'
 }

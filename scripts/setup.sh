@@ -47,6 +47,7 @@ dev        ccache                   # used by the build when it is there
 dev        clang-19                 # the second compiler
 dev        clang-format-19
 dev        clang-tidy-19
+dev        valgrind                 # wrong accesses and leaks (scripts/full.sh)
 dev        libclang-rt-19-dev       # its sanitizers
 dev        libbenchmark-dev         # the benchmarks
 dev        libzstd-dev              # a newer librdkafka (scripts/test-newer-deps.sh)

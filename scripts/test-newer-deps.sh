@@ -46,7 +46,7 @@ fi
 # The library is found at run time by the path in the programs.
 cmake --preset release -B "$folder/build" -DCMAKE_PREFIX_PATH="$prefix" -DLRPC_QUEUE_BUILD_EXAMPLES=OFF \
   -DLRPC_QUEUE_WITH_REDIS=OFF -DCMAKE_EXE_LINKER_FLAGS="-L$prefix/lib -Wl,-rpath,$prefix/lib" >/dev/null
-tests=(kafka_client_test kafka_parts_test kafka_queue_test conformance_kafka_test)
+tests=(kafka_client_test kafka_parts_test kafka_queue_test kafka_upkeep_test kafka_channel_test conformance_kafka_test)
 cmake --build "$folder/build" -j "$(nproc)" --target "${tests[@]}"
 for test in "${tests[@]}"; do
   ldd "$folder/build/tests/kafka/$test" | grep -q "librdkafka.so.1 => $prefix/" ||

@@ -30,7 +30,10 @@ int channels(const ChannelsOptions& options, Session& session) {
   for (const std::string& name : options.add) {
     if (const Result<void> valid = validate_name("channel", name); !valid) return session.report(valid.error());
   }
-  Result<RemoteTopic> remote = open_remote(session, "channels", options.topic);
+  const Result<Config> config = remote_config(session, "channels");
+  if (!config) return session.report(config.error());
+  Result<RemoteTopic> remote =
+      options.add.empty() ? open_existing(*config, options.topic) : open_remote(*config, options.topic);
   if (!remote) return session.report(remote.error());
   for (const std::string& name : options.add) {
     if (const auto added = remote->topic.get_or_add_channel(name); !added) return session.report(added.error());

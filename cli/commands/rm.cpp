@@ -39,7 +39,7 @@ Result<void> ask(Topic<RawBody>& topic, const RmOptions& options, Session& sessi
 
 int rm(const RmOptions& options, Session& session) {
   if (const Result<void> asked = may_ask(options.yes, "rm"); !asked) return session.report(asked.error());
-  Result<RemoteTopic> remote = open_remote(session, "rm", options.name.topic, options.name.channel);
+  Result<RemoteTopic> remote = open_existing(session, "rm", options.name.topic, options.name.channel);
   if (!remote) return session.report(remote.error());
   Result<void> done = ask(remote->topic, options, session);
   if (done) done = remote->topic.delete_channel(options.name.channel);

@@ -67,7 +67,7 @@ std::string as_json(const std::vector<Row>& rows, const std::string& topic) {
 }
 
 int stats(const StatsOptions& options, Session& session) {
-  Result<RemoteTopic> remote = open_remote(session, "stats", options.topic, options.channel);
+  Result<RemoteTopic> remote = open_existing(session, "stats", options.topic, options.channel);
   if (!remote) return session.report(remote.error());
   const bool all = options.channel.empty();
   auto names = all ? remote->topic.channel_list() : std::vector{options.channel};

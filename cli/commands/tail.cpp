@@ -25,7 +25,7 @@ namespace lrpc::queue::cli {
 namespace {
 
 constexpr const char* kTailFooter =
-    "Looks on without taking part: joins nothing, takes nothing, changes nothing. Prints what is published from now "
+    "Looks on without taking part: joins nothing, takes nothing. Prints what is published from now "
     "on,\n"
     "or with --from-start first what is kept, one body a line, JSON strings as their text; with --json as sub does,\n"
     "attempts being the deliveries so far. On Kafka it reads the topic, on Redis the stream of one channel: CHANNEL "
@@ -133,7 +133,7 @@ int tail(const TailOptions& options, Session& session) {
   const WatchedSignals signals;
   const Result<Config> config = remote_config(session, "tail");
   if (!config) return session.report(config.error());
-  Result<RemoteTopic> remote = open_remote(*config, options.topic, options.channel);
+  Result<RemoteTopic> remote = open_existing(*config, options.topic, options.channel);
   if (!remote) return session.report(remote.error());
   Result<std::string> channel = chosen_channel(remote->topic, options, config->storage_type);
   if (!channel) return session.report(channel.error());

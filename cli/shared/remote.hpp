@@ -31,9 +31,13 @@ struct RemoteTopic {
 /// Opens a topic, its name (and that of the channel, where one is given) checked before connecting.
 [[nodiscard]] Result<RemoteTopic> open_remote(const Config& config, const std::string& topic,
                                               const std::string& channel = {});
+/// The same for a topic that has to be there: on Kafka, where opening one makes it, `channel_not_found` says that it is
+/// not.
+[[nodiscard]] Result<RemoteTopic> open_existing(const Config& config, const std::string& topic,
+                                                const std::string& channel = {});
 /// The same for a command without settings of its own.
-[[nodiscard]] Result<RemoteTopic> open_remote(Session& session, std::string_view command, const std::string& topic,
-                                              const std::string& channel = {});
+[[nodiscard]] Result<RemoteTopic> open_existing(Session& session, std::string_view command, const std::string& topic,
+                                                const std::string& channel = {});
 
 /// A channel that must exist, as the positional arguments TOPIC and CHANNEL name it.
 struct ChannelName {
@@ -47,7 +51,7 @@ void add_channel_name(CLI::App& command, ChannelName& name);
 /// code.
 template <class Work>
 int with_channel(Session& session, std::string_view command, const ChannelName& name, Work&& work) {
-  auto remote = open_remote(session, command, name.topic, name.channel);
+  auto remote = open_existing(session, command, name.topic, name.channel);
   if (!remote) return session.report(remote.error());
   auto channel = remote->topic.get_channel(name.channel);
   if (!channel) return session.report(channel.error());

@@ -18,6 +18,10 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
+/// Who stops us may say so twice: timeout(1) to us and to our process group, a wrapper beside the terminal. That is not
+/// the impatience of a second signal.
+constexpr Duration kOneMoment{100};
+
 /// Whether a lost reader of stdout can be noticed (and is worth it): pipes and sockets.
 bool output_has_reader() noexcept {
   struct stat info{};
@@ -55,6 +59,7 @@ void Watcher::run() {
                                {.fd = signal_fd_, .events = POLLIN, .revents = 0},
                                {.fd = output_has_reader() ? STDOUT_FILENO : -1, .events = 0, .revents = 0}}};
   auto next_tick = SteadyClock::now();
+  std::optional<SteadyClock::time_point> last_signal;
   while (true) {
     int timeout = -1;
     if (events_.tick) {
@@ -64,7 +69,10 @@ void Watcher::run() {
     if (::poll(waits.data(), waits.size(), timeout) < 0 && errno != EINTR) return;
     if ((waits[0].revents & POLLIN) != 0) return;
     signalfd_siginfo info{};
+    const auto now = SteadyClock::now();
     while (::read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+      if (last_signal && now - *last_signal < kOneMoment) continue;
+      last_signal = now;
       events_.on_signal(static_cast<int>(info.ssi_signo));
     }
     if ((waits[2].revents & (POLLERR | POLLHUP)) != 0) {

@@ -35,7 +35,7 @@ class WatchedSignals {
 class Watcher {
  public:
   struct Events {
-    std::function<void(int signal)> on_signal;  ///< Each time one of them arrives.
+    std::function<void(int signal)> on_signal;  ///< Each time one of them arrives; those at one moment count as one.
     std::function<void()> on_output_lost;       ///< Once, when the reader of stdout has gone.
     std::function<void()> on_tick;              ///< Every `tick`.
     std::optional<Duration> tick;               ///< Unset = never.

@@ -62,7 +62,8 @@ class Overlay {
     append_paths<Config>("", names);
     std::ranges::transform(names, names.begin(), variable_name);
     const std::string& name = variables_.begin()->first;
-    const std::string suggestion = nearest(name.substr(kPrefix.size()), without_prefix(names));
+    std::string suggestion = nearest(name.substr(kPrefix.size()), without_prefix(names));
+    if (suggestion.empty()) suggestion = with_section(name.substr(kPrefix.size()), without_prefix(names));
     return fail(ErrorCode::invalid_config,
                 fmt::format("environment variable {}: no such setting{}", show_key(name),
                             suggestion.empty() ? "" : fmt::format(", did you mean {}{}?", kPrefix, suggestion)));
@@ -73,6 +74,16 @@ class Overlay {
   static std::vector<std::string> without_prefix(std::vector<std::string> names) {
     for (std::string& name : names) name.erase(0, kPrefix.size());
     return names;
+  }
+
+  /// What REDIS_ADDR means is REDIS_CONFIG_ADDR.
+  static std::string with_section(const std::string& word, const std::vector<std::string>& names) {
+    constexpr std::string_view kSection = "_CONFIG";
+    const auto meant = std::ranges::find_if(names, [&](std::string name) {
+      const std::size_t at = name.find(kSection);
+      return at != std::string::npos && name.erase(at, kSection.size()) == word;
+    });
+    return meant == names.end() ? std::string() : *meant;
   }
 
   template <class T>

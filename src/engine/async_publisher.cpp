@@ -35,7 +35,7 @@ Result<void> AsyncPublisher::submit(std::move_only_function<Result<std::string>(
 
 Result<void> AsyncPublisher::submit(Pending pending) {
   std::unique_lock lock(mutex_);
-  const auto room = [this] { return closing_ || static_cast<std::int64_t>(queue_.size()) < limit_; };
+  const auto room = [this] { return closing_ || static_cast<std::int64_t>(queue_.size() + taken_) < limit_; };
   // A callback that publishes must not wait for itself.
   const bool mine = thread_.get_id() == std::this_thread::get_id();
   if (!room() && (mine || !progress_.wait_until(lock, deadline_after(pending.timeout), room))) {
@@ -85,7 +85,6 @@ void AsyncPublisher::run() {
     const bool full = under_way.size() >= kMostUnderWay || (!under_way.empty() && !under_way.back().under_way);
     if (!queue_.empty() && !full) {
       under_way.push_back(take_batch());
-      progress_.notify_all();  // there is room again
       lock.unlock();
       begin(under_way.back());
       lock.lock();
@@ -107,7 +106,15 @@ AsyncPublisher::Batch AsyncPublisher::take_batch() {
   const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(std::min(queue_.size(), kMaxPublishBatch));
   batch.pending.assign(std::move_iterator(queue_.begin()), std::move_iterator(end));
   queue_.erase(queue_.begin(), end);
+  taken_ += batch.pending.size();
   return batch;
+}
+
+// Before the callbacks of these, which may publish.
+void AsyncPublisher::make_room(std::size_t published) {
+  const std::lock_guard lock(mutex_);
+  taken_ -= published;
+  progress_.notify_all();
 }
 
 void AsyncPublisher::begin(Batch& batch) {
@@ -126,27 +133,33 @@ void AsyncPublisher::finish(Batch& taken) {
   std::vector<Pending>& batch = taken.pending;
   std::vector<Outgoing>& messages = taken.messages;
   if (taken.too_late) {
+    make_room(batch.size());
     const Result<void> closed = fail(ErrorCode::topic_closed, "topic " + topic_ + " was closed before the publish");
     for (Pending& pending : batch) answer(pending, closed);
     return;
   }
   if (messages.empty()) {
-    for (Pending& pending : batch) call_back(pending, pending.alone());
+    for (Pending& pending : batch) {
+      Result<std::string> result = pending.alone();
+      make_room(1);
+      call_back(pending, std::move(result));
+    }
     return;
   }
   const Result<void> result = taken.under_way ? taken.under_way->wait() : backend_->publish(messages, taken.timeout);
   const ErrorCode code = result ? ErrorCode{} : result.error().code;
   const bool refused = batch.size() > 1 && (code == ErrorCode::queue_full || code == ErrorCode::body_too_large ||
                                             code == ErrorCode::invalid_argument);
+  if (!refused) make_room(batch.size());
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const bool accepted =
         !result && std::ranges::find(result.error().accepted, batch[i].id) != result.error().accepted.end();
-    if (accepted) {
-      answer(batch[i], {});
-    } else if (refused) {
-      answer(batch[i], backend_->publish({&messages[i], 1}, batch[i].timeout));
+    if (refused) {
+      const Result<void> alone = accepted ? Result<void>() : backend_->publish({&messages[i], 1}, batch[i].timeout);
+      make_room(1);
+      answer(batch[i], alone);
     } else {
-      answer(batch[i], result);
+      answer(batch[i], accepted ? Result<void>() : result);
     }
   }
 }

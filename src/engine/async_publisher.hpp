@@ -29,7 +29,7 @@ class AsyncPublisher : public std::enable_shared_from_this<AsyncPublisher> {
   AsyncPublisher& operator=(const AsyncPublisher&) = delete;
   ~AsyncPublisher();
 
-  /// Waits up to `timeout` while `limit` messages are pending, then queue_full. topic_closed once closed.
+  /// Waits up to `timeout` while `limit` messages are not published yet, then queue_full. topic_closed once closed.
   Result<void> submit(Outgoing message, Duration timeout, PublishCallback callback);
   /// The same for a publish that interceptors look at: `alone` does all of it, on the publisher's thread.
   Result<void> submit(std::move_only_function<Result<std::string>()> alone, Duration timeout, PublishCallback callback);
@@ -62,6 +62,8 @@ class AsyncPublisher : public std::enable_shared_from_this<AsyncPublisher> {
   Batch take_batch();
   void begin(Batch& batch);
   void finish(Batch& taken);
+  /// So many of those taken from the queue wait no more.
+  void make_room(std::size_t published);
   void answer(Pending& pending, const Result<void>& result);
   void call_back(Pending& pending, Result<std::string> reply);
 
@@ -73,6 +75,7 @@ class AsyncPublisher : public std::enable_shared_from_this<AsyncPublisher> {
   std::condition_variable work_;
   std::condition_variable progress_;
   std::deque<Pending> queue_;
+  std::size_t taken_ = 0;  // from the queue, not published yet
   std::uint64_t submitted_ = 0;
   std::uint64_t answered_ = 0;  // callbacks that have returned
   bool closing_ = false;

@@ -66,9 +66,16 @@ Result<Admin::Client> Admin::connected() {
   return Client(std::move(*made));
 }
 
-Admin::Client Admin::client() const {
+Result<Admin::Client> Admin::client(std::string_view what) const {
   const std::lock_guard lock(client_mutex_);
+  if (!client_) return fail(ErrorCode::cancelled, std::string(what) + ": closed");
   return client_;
+}
+
+void Admin::close() {
+  Client old;  // let go of without the lock
+  const std::lock_guard lock(client_mutex_);
+  old.swap(client_);
 }
 
 void Admin::replace(const Client& stale) {
@@ -84,7 +91,9 @@ std::optional<Error> Admin::hopeless(std::string_view what, SteadyTime since) co
   if (EndWith::now()) {
     return Error{.code = ErrorCode::cancelled, .message = std::string(what) + ": closed meanwhile", .source = "kafka"};
   }
-  rd_kafka_poll(client().get(), 0);  // brings the errors
+  const auto client = this->client(what);
+  if (!client) return client.error();
+  rd_kafka_poll(client->get(), 0);  // brings the errors
   const auto trouble = events_.trouble(since - ClientEvents::kRepeated);
   if (!trouble) return std::nullopt;
   const bool alone = trouble->all_down_at && *trouble->all_down_at >= std::min(since, heard_since_.load());
@@ -117,11 +126,12 @@ Result<void> Admin::attempt(int attempts, SteadyTime deadline, const std::functi
 Result<void> Admin::ask(rd_kafka_admin_op_t op, std::string_view what, SteadyTime deadline, const Start& start,
                         const Examine& examine) {
   return attempt(max_attempts_, deadline, [&] {
-    const Client client = this->client();
-    auto result = ask_once(client, op, what, deadline, start, examine);
+    const auto client = this->client(what);
+    if (!client) return Result<void>(std::unexpected(client.error()));
+    auto result = ask_once(*client, op, what, deadline, start, examine);
     // librdkafka remembers a group's coordinator as long as it is asked often, also one that denies it: one that came
     // back after another took over. A new client asks anew.
-    if (!result && result.error().native_code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR) replace(client);
+    if (!result && result.error().native_code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR) replace(*client);
     return result;
   });
 }
@@ -176,12 +186,13 @@ Result<MetadataPtr> Admin::metadata_once(rd_kafka_t* client, rd_kafka_topic_t* t
 
 Result<MetadataPtr> Admin::metadata(const std::string* topic, bool all, std::string_view what, SteadyTime deadline,
                                     int attempts) {
-  const Client client = this->client();
-  const TopicPtr handle(topic != nullptr ? rd_kafka_topic_new(client.get(), topic->c_str(), nullptr) : nullptr);
+  const auto client = this->client(what);
+  if (!client) return std::unexpected(client.error());
+  const TopicPtr handle(topic != nullptr ? rd_kafka_topic_new(client->get(), topic->c_str(), nullptr) : nullptr);
   if (topic != nullptr && handle == nullptr) return failed(rd_kafka_last_error(), what);
   MetadataPtr found;
   auto done = attempt(attempts, deadline, [&]() -> Result<void> {
-    auto result = metadata_once(client.get(), handle.get(), all, what, deadline);
+    auto result = metadata_once(client->get(), handle.get(), all, what, deadline);
     if (!result) return std::unexpected(std::move(result.error()));
     found = std::move(*result);
     return {};
@@ -195,8 +206,13 @@ Result<void> Admin::connect(SteadyTime deadline) {
   heard_since_ = std::exchange(made_, SteadyTime::max());
   auto found = metadata(nullptr, false, "connect to Kafka", deadline, 1);
   heard_since_ = SteadyTime::max();
-  if (!found) return std::unexpected(std::move(found.error()));
-  return {};
+  if (found) return {};
+  Error error = std::move(found.error());
+  error.message += " (kafka_config.brokers is ";
+  for (const std::string& broker : config_.brokers)
+    error.message += (&broker == config_.brokers.data() ? "" : ",") + broker;
+  error.message += ")";
+  return std::unexpected(std::move(error));
 }
 
 Result<std::vector<std::string>> Admin::brokers(SteadyTime deadline) {

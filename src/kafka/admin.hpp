@@ -161,6 +161,9 @@ class Admin {
   /// The names of all groups, sorted.
   Result<std::vector<std::string>> list_groups(SteadyTime deadline);
 
+  /// Ends the connections and threads, once no call is under way. Later calls fail with `cancelled`.
+  void close();
+
   [[nodiscard]] ClientEvents& events() noexcept { return events_; }
 
  private:
@@ -175,7 +178,8 @@ class Admin {
   };
 
   [[nodiscard]] Result<Client> connected();
-  [[nodiscard]] Client client() const;
+  /// `cancelled` after close.
+  [[nodiscard]] Result<Client> client(std::string_view what) const;
   /// Another client in place of this one, unless somebody has made it already.
   void replace(const Client& stale);
 
@@ -206,7 +210,7 @@ class Admin {
   ClientEvents events_;
   const int max_attempts_;
   mutable std::mutex client_mutex_;
-  Client client_;                        // with client_mutex_; whoever uses it holds a share
+  Client client_;                        // with client_mutex_; whoever uses it holds a share; null after close
   SteadyTime made_ = SteadyTime::max();  // until the first connect, which no other call comes before
   std::atomic<SteadyTime> heard_since_ = SteadyTime::max();
 

@@ -247,7 +247,8 @@ Result<std::vector<std::int64_t>> Admin::list_offsets(std::span<const TopicParti
   std::vector<std::int64_t> offsets(partitions.size());
   const auto once = [&]() -> Result<void> {
     const SteadyTime began = std::chrono::steady_clock::now();
-    const Client client = this->client();
+    const auto client = this->client(kWhat);
+    if (!client) return std::unexpected(client.error());
     PartitionsPtr list;
     // The call cannot be ended, so it is made in pieces that grow.
     auto code = RD_KAFKA_RESP_ERR__TIMED_OUT;
@@ -258,7 +259,7 @@ Result<std::vector<std::int64_t>> Admin::list_offsets(std::span<const TopicParti
       list = list_of(partitions);
       for (int i = 0; i < list->cnt; ++i) list->elems[i].offset = which;
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - now).count();
-      code = rd_kafka_offsets_for_times(client.get(), list.get(),
+      code = rd_kafka_offsets_for_times(client->get(), list.get(),
                                         static_cast<int>(std::clamp<std::int64_t>(left, 1, piece)));
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {

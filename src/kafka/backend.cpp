@@ -64,6 +64,7 @@ class KafkaBackend final : public Backend {
   Result<void> close() override {
     gate_.shut();
     gate_.drain();
+    cluster_->close();
     return {};
   }
 

@@ -30,6 +30,7 @@ Result<std::shared_ptr<Cluster>> Cluster::connect(const BackendContext& context)
 
 Result<std::shared_ptr<Reader>> Cluster::reader(ReadFor purpose) {
   const std::lock_guard lock(mutex_);
+  if (closed_) return fail(ErrorCode::cancelled, "read from Kafka: closed");
   std::shared_ptr<Reader>& reader = readers_[static_cast<std::size_t>(purpose)];
   if (!reader) {
     auto made = Reader::make(config, logger);
@@ -119,6 +120,17 @@ Result<bool> Cluster::widen(const std::string& topic, std::int32_t partitions, S
   auto ok = admin->create_partitions(topic, partitions, until);
   if (!ok) return std::unexpected(std::move(ok.error()));
   return true;
+}
+
+void Cluster::close() {
+  std::array<std::shared_ptr<Reader>, 2> readers;  // they end without the lock
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    readers.swap(readers_);
+  }
+  producer->close();
+  admin->close();
 }
 
 }  // namespace lrpc::queue::kafka

@@ -65,10 +65,13 @@ class Cluster {
   /// Gives a topic of a channel so many partitions, where it has fewer. The brokers may hear of it a moment later.
   /// Returns whether it had fewer; without auto_create_topics that is an error.
   Result<bool> widen(const std::string& topic, std::int32_t partitions, SteadyTime until);
+  /// Ends all connections and threads. Later calls fail.
+  void close();
 
  private:
   std::mutex mutex_;
   std::array<std::shared_ptr<Reader>, 2> readers_;  // by ReadFor; with mutex_
+  bool closed_ = false;                             // with mutex_
 };
 
 }  // namespace lrpc::queue::kafka

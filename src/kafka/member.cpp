@@ -182,15 +182,16 @@ bool Member::take(Lane lane) {
   batch_.resize(kMostPolled);
   const auto count =
       rd_kafka_consume_batch_queue(lanes_[static_cast<std::size_t>(lane)].get(), 0, batch_.data(), batch_.size());
-  for (ssize_t i = 0; i < count; ++i) take(*MessagePtr(batch_[static_cast<std::size_t>(i)]));
+  for (ssize_t i = 0; i < count; ++i) take(*MessagePtr(batch_[static_cast<std::size_t>(i)]), lane);
   put_on_shelf();
   return count == static_cast<ssize_t>(kMostPolled);
 }
 
-void Member::take(const rd_kafka_message_t& message) {
+void Member::take(const rd_kafka_message_t& message, std::optional<Lane> lane) {
   if (!unheard_.empty() && message.rkt != nullptr) std::erase(unheard_, key_of(message));
   if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-    arrived_.push_back({.place = {.key = key_of(message), .offset = message.offset}, .record = read_message(message)});
+    const PartitionKey key = lane ? PartitionKey{.lane = *lane, .number = message.partition} : key_of(message);
+    arrived_.push_back({.place = {.key = key, .offset = message.offset}, .record = read_message(message)});
   } else {
     put_on_shelf();  // what came before it comes first: the end of a partition settles what was not read
     failed_read(message);

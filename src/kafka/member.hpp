@@ -85,7 +85,8 @@ class Member {
   void leave_if_gone();
   void poll(Duration patience);
   bool take(Lane lane);
-  void take(const rd_kafka_message_t& message);
+  /// `lane`: in whose queue it came, if in one.
+  void take(const rd_kafka_message_t& message, std::optional<Lane> lane = std::nullopt);
   void put_on_shelf();
   void forward_unheard();
   void failed_read(const rd_kafka_message_t& message);

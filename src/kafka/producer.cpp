@@ -52,11 +52,11 @@ class Sending {
     for (std::uint32_t i = 0; i < todo_.size(); ++i) todo_[i] = i;
   }
 
-  std::shared_ptr<ProducerClient> client;  ///< Over which it goes.
+  std::shared_ptr<ProducerClient> client;  ///< Over which it goes; null when the producer is closed.
 
   [[nodiscard]] std::size_t size() const { return records_.size(); }
   [[nodiscard]] bool over() const {
-    return (todo_.empty() && too_large_.empty() && sent_.empty()) || steady_clock::now() >= deadline_;
+    return !client || (todo_.empty() && too_large_.empty() && sent_.empty()) || steady_clock::now() >= deadline_;
   }
 
   /// Sends what is still to do over `client`; `end_round` waits, and leaves to do what may be sent again.
@@ -101,6 +101,7 @@ class Sending {
     const bool done = slot.done.load(std::memory_order_acquire);
     if (done && slot.code == RD_KAFKA_RESP_ERR_NO_ERROR) return std::nullopt;
     const std::string what = "publish to Kafka topic \"" + std::string(records_.at(i).topic) + '"';
+    if (!client) return Error{.code = ErrorCode::cancelled, .message = what + ": closed", .source = "kafka"};
     if (!done) {
       Error error = error_of(RD_KAFKA_RESP_ERR__TIMED_OUT, what, "no broker said in time whether it was stored");
       error.code = ErrorCode::outcome_unknown;
@@ -219,6 +220,14 @@ Result<std::unique_ptr<Producer>> Producer::make(const KafkaConfig& config, Logg
 std::shared_ptr<ProducerClient> Producer::client() {
   const std::lock_guard lock(mutex_);
   return client_;
+}
+
+void Producer::close() {
+  std::vector<std::shared_ptr<ProducerClient>> all;  // they end without the locks
+  const std::scoped_lock lock(alone_mutex_, mutex_);
+  all.swap(retired_);
+  all.push_back(std::exchange(client_, nullptr));
+  all.push_back(std::exchange(lone_, nullptr));
 }
 
 Result<std::shared_ptr<ProducerClient>> Producer::replace(const std::shared_ptr<ProducerClient>& dead) {

@@ -67,7 +67,10 @@ class Producer {
   [[nodiscard]] SendingPtr begin(RecordSource& records, SteadyTime deadline);
   std::size_t finish(SendingPtr sending, std::span<Produced> out);
 
-  /// The client of the moment, for tests.
+  /// Ends the connections and threads, once no call is under way. A later call fails, with nothing sent.
+  void close();
+
+  /// The client of the moment, for tests; null after `close`.
   [[nodiscard]] std::shared_ptr<ProducerClient> client();
 
  private:
@@ -79,7 +82,7 @@ class Producer {
   const KafkaConfig config_;
   const Logger logger_;
   std::mutex mutex_;
-  std::shared_ptr<ProducerClient> client_;
+  std::shared_ptr<ProducerClient> client_;                // null after close
   std::timed_mutex alone_mutex_;                          // held while a record is under way alone; outer of mutex_
   std::shared_ptr<ProducerClient> lone_;                  // with alone_mutex_; made at the first use
   std::vector<std::shared_ptr<ProducerClient>> retired_;  // dead ones, until nobody waits for their reports

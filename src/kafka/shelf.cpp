@@ -2,6 +2,7 @@
 #include "kafka/shelf.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace lrpc::queue::kafka {
@@ -451,32 +452,40 @@ DeliveryTag Shelf::tag_of(Index index) const {
           .attempts = static_cast<int>(std::clamp<std::int64_t>(slot.attempts(), 1, kMost))};
 }
 
-// By id: a hash table of chains through the slots that are out.
+// By id: a hash table of chains through the slots that are out, made when somebody settles by id.
 
+void Shelf::index_by_id() {
+  indexed_ = true;
+  by_id_.assign(std::max<std::size_t>(64, std::bit_ceil(slots_.size())), kNone);
+  for (Index index = 0; index < slots_.size(); ++index) {
+    const State state = slots_[index].state;
+    const bool out = state == State::out || (state == State::moving && slots_[index].before == State::out);
+    if (!out) continue;
+    Index& bucket = by_id_[slots_[index].message->id_hash() % by_id_.size()];
+    slots_[index].next_of_id = std::exchange(bucket, index);
+  }
+}
+
+// Of one that is out already.
 void Shelf::enter_by_id(Index index) {
+  if (!indexed_) return;
   if (by_id_.size() < slots_.size()) {
-    by_id_.assign(std::max<std::size_t>(64, by_id_.size() * 2), kNone);
-    while (by_id_.size() < slots_.size()) by_id_.resize(by_id_.size() * 2, kNone);
-    for (Index other = 0; other < slots_.size(); ++other) {
-      const State state = slots_[other].state;
-      const bool out = state == State::out || (state == State::moving && slots_[other].before == State::out);
-      if (!out || other == index) continue;
-      Index& bucket = by_id_[slots_[other].message->id_hash() % by_id_.size()];
-      slots_[other].next_of_id = std::exchange(bucket, other);
-    }
+    index_by_id();
+    return;
   }
   Index& bucket = by_id_[slots_[index].message->id_hash() % by_id_.size()];
   slots_[index].next_of_id = std::exchange(bucket, index);
 }
 
 void Shelf::leave_by_id(Index index) {
+  if (!indexed_) return;
   Index* at = &by_id_[slots_[index].message->id_hash() % by_id_.size()];
   while (*at != index) at = &slots_[*at].next_of_id;
   *at = std::exchange(slots_[index].next_of_id, kNone);
 }
 
-std::optional<DeliveryTag> Shelf::find(std::string_view id) const {
-  if (by_id_.empty()) return std::nullopt;
+std::optional<DeliveryTag> Shelf::find(std::string_view id) {
+  if (!indexed_) index_by_id();
   const Envelope::IdQuery query(id);
   Index newest = kNone;
   for (Index at = by_id_[query.hash() % by_id_.size()]; at != kNone; at = slots_[at].next_of_id) {

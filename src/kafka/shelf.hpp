@@ -142,7 +142,8 @@ class Shelf {
   // Settling. A tag that is not in flight here finds nothing.
 
   [[nodiscard]] const EnvelopePtr* find(const DeliveryTag& tag) const;
-  [[nodiscard]] std::optional<DeliveryTag> find(std::string_view id) const;
+  /// The newest delivery of that id. The first call makes an index, which from then on is kept.
+  [[nodiscard]] std::optional<DeliveryTag> find(std::string_view id);
   bool settle(const DeliveryTag& tag);
   bool touch(const DeliveryTag& tag, std::int64_t until);
   /// The same, and of one that went on by itself, too: from now on it has a lease.
@@ -254,6 +255,7 @@ class Shelf {
   bool came_back(Place place);
   [[nodiscard]] bool overflows(const Partition& partition) const;
   void leave_out(Slot& slot);
+  void index_by_id();
   void enter_by_id(Index index);
   void leave_by_id(Index index);
   [[nodiscard]] const Slot* in_flight(const DeliveryTag& tag) const;
@@ -272,6 +274,7 @@ class Shelf {
   std::deque<Index> early_;
   RetryIndex waiting_;
   std::priority_queue<Lease, std::vector<Lease>, std::greater<>> leases_;
+  bool indexed_ = false;      // by id
   std::vector<Index> by_id_;  // buckets: the newest slot of each hash, chained by next_of_id
   std::uint64_t last_generation_ = 0;
   std::uint64_t last_assignment_ = 0;

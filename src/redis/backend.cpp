@@ -28,8 +28,10 @@ std::string escaped(std::string_view text) {
 
 class RedisBackend final : public Backend {
  public:
-  RedisBackend(std::shared_ptr<Router> router, const BackendContext& context)
+  /// `own`: close may end the router's connections, which nobody else uses.
+  RedisBackend(std::shared_ptr<Router> router, bool own, const BackendContext& context)
       : router_(std::move(router)),
+        own_(own),
         clock_(context.clock),
         logger_(context.logger),
         listener_(std::make_shared<Listener>(router_)) {
@@ -78,6 +80,7 @@ class RedisBackend final : public Backend {
     gate_.shut();
     gate_.drain();
     listener_->stop();
+    if (own_) router_->close();
     return {};
   }
 
@@ -106,6 +109,7 @@ class RedisBackend final : public Backend {
   }
 
   const std::shared_ptr<Router> router_;
+  const bool own_;
   const std::shared_ptr<Clock> clock_;
   const Logger logger_;
   const std::shared_ptr<Listener> listener_;
@@ -117,7 +121,8 @@ class RedisBackend final : public Backend {
 
 Result<std::shared_ptr<Backend>> make_backend(const BackendContext& context) {
   std::shared_ptr<Router> router;
-  if (context.config.redis_client) {
+  const bool own = !context.config.redis_client;
+  if (!own) {
     router = std::dynamic_pointer_cast<Router>(context.config.redis_client);
     if (!router) {
       return fail(ErrorCode::invalid_config, "redis_client is not one that RedisClient::connect made");
@@ -127,7 +132,7 @@ Result<std::shared_ptr<Backend>> make_backend(const BackendContext& context) {
     if (!connected) return std::unexpected(std::move(connected.error()));
     router = std::move(*connected);
   }
-  return std::make_shared<RedisBackend>(std::move(router), context);
+  return std::make_shared<RedisBackend>(std::move(router), own, context);
 }
 
 }  // namespace lrpc::queue::redis

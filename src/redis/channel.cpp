@@ -156,6 +156,7 @@ Result<void> RedisChannel::close() {
   on_jump_.reset();
   parts_.listener->remove(store()->stream(), this);
   reader_.disconnect();
+  waker_.close();
   if (dead_) return {};
   return store()->leave(deadline());
 }

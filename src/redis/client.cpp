@@ -171,6 +171,7 @@ void Client::close() {
   }
   changed_.notify_all();
   for (const Member& member : members) member.connection->abort();
+  if (sentinels_) sentinels_->rest();
 }
 
 }  // namespace lrpc::queue::redis

@@ -39,13 +39,12 @@ class Client final : public Router, public Route, public std::enable_shared_from
   [[nodiscard]] Duration usual_time() const noexcept override;
   /// One try of a call.
   Result<std::vector<Reply>> call_once(const Pipeline& commands, SteadyTime deadline);
-  /// Ends all calls; later ones give `unavailable`.
-  void close();
 
   std::shared_ptr<Route> route(std::string_view /*key*/) override { return shared_from_this(); }
   std::vector<std::shared_ptr<Route>> nodes() override { return {shared_from_this()}; }
   [[nodiscard]] const RedisConfig& config() const noexcept override { return config_; }
   [[nodiscard]] bool cluster() const noexcept override { return false; }
+  void close() override;
   [[nodiscard]] const Endpoint& endpoint() const noexcept { return endpoint_; }
 
  private:

@@ -119,8 +119,21 @@ void ClusterClient::doubt(const Map& map) {
 std::shared_ptr<Client> ClusterClient::node(const Endpoint& endpoint) {
   const std::lock_guard lock(mutex_);
   std::shared_ptr<Client>& node = nodes_[endpoint.where()];
-  if (!node) node = Client::to(config_, endpoint);
+  if (!node) {
+    node = Client::to(config_, endpoint);
+    if (closed_) node->close();
+  }
   return node;
+}
+
+void ClusterClient::close() {
+  std::vector<std::shared_ptr<Client>> all = seeds_;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    for (const auto& [address, node] : nodes_) all.push_back(node);
+  }
+  for (const auto& each : all) each->close();
 }
 
 Result<void> ClusterClient::refresh(const Map& stale, const std::shared_ptr<Client>& first, SteadyTime deadline) {

@@ -48,6 +48,7 @@ class ClusterClient final : public Router, public std::enable_shared_from_this<C
   std::vector<std::shared_ptr<Route>> nodes() override;
   [[nodiscard]] const RedisConfig& config() const noexcept override { return config_; }
   [[nodiscard]] bool cluster() const noexcept override { return true; }
+  void close() override;
 
   // For the routes.
 
@@ -79,6 +80,7 @@ class ClusterClient final : public Router, public std::enable_shared_from_this<C
   Map map_;                                                 // never null
   bool refreshing_ = false;
   bool doubtful_ = false;
+  bool closed_ = false;
   std::optional<Error> failure_{};  // of the last reading
 };
 

@@ -185,8 +185,9 @@ void Connection::take_in(std::string_view bytes) {
   for (;;) {
     Result<std::optional<Reply>> next = reader_.next();
     if (!next || (*next && places_.empty())) {
-      fail_all(next ? Error{.code = ErrorCode::backend, .message = "Redis at " + where_ + " sent a reply to nothing"}
-                    : next.error());
+      Error why = next ? Error{.code = ErrorCode::backend, .message = "a reply to nothing"} : std::move(next.error());
+      why.message = "Redis at " + where_ + ": " + why.message;
+      fail_all(why);
       return;
     }
     if (!*next) return;

@@ -13,8 +13,6 @@ namespace {
 
 /// Often enough for leases of a few hundred milliseconds; only while somebody has such work.
 constexpr Duration kTick{100};
-/// A line on which nothing is heard for this long is asked for a sign of life, and for twice as long given up.
-constexpr Duration kSilence = std::chrono::seconds(15);
 constexpr Duration kFirstReconnectPause{50};
 constexpr Duration kLastReconnectPause = std::chrono::seconds(5);
 
@@ -48,6 +46,8 @@ void Listener::stop() {
   }
   thread.request_stop();
   waker_.wake();
+  if (thread.joinable()) thread.join();
+  waker_.close();
 }
 
 bool Listener::connect(Connection::Call& call) {
@@ -104,7 +104,7 @@ void Listener::run(const std::stop_token& stop) {
       std::swap(changes, changes_);
     }
     if (changes.commands() > 0) line_->send(changes);
-    const SteadyTime quiet = heard + (asked ? 2 * kSilence : kSilence);
+    const SteadyTime quiet = heard + (asked ? 2 * silence_ : silence_);
     const SteadyTime until = anybody_wants_tick() ? std::min(quiet, after(kTick)) : quiet;
     if (line_->await(call, until, waker.fd())) {
       if (call.error) {
@@ -118,13 +118,14 @@ void Listener::run(const std::stop_token& stop) {
       hear(call);
     } else if (std::chrono::steady_clock::now() >= quiet) {
       if (asked) {
-        line_->abort();
-      } else {
-        asked = true;
-        Pipeline ping;
-        ping.add({"PING"});
-        line_->send(ping);
+        line_.reset();  // dead, though nobody has closed it
+        rest();
+        continue;
       }
+      asked = true;
+      Pipeline ping;
+      ping.add({"PING"});
+      line_->send(ping);
     }
     tick();
   }

@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -34,7 +35,11 @@ class Ears {
 /// Lock order: its own is innermost; it calls Ears without it.
 class Listener {
  public:
-  explicit Listener(std::shared_ptr<Router> router) : router_(std::move(router)) {}
+  /// A line on which nothing is heard for this long is asked for a sign of life, and for twice as long given up: nobody
+  /// else would tell that it is dead, when it was not closed.
+  static constexpr Duration kSilence = std::chrono::seconds(15);
+  explicit Listener(std::shared_ptr<Router> router, Duration silence = kSilence)
+      : router_(std::move(router)), silence_(silence) {}
   ~Listener() { stop(); }
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -58,6 +63,7 @@ class Listener {
   [[nodiscard]] std::vector<std::shared_ptr<Ears>> find(std::string_view name);
 
   const std::shared_ptr<Router> router_;
+  const Duration silence_;
   Waker waker_;
   std::mutex mutex_;
   Ring ring_;                         // guarded by mutex_

@@ -25,7 +25,8 @@ constexpr int kMostElements = 1 << 24;
 constexpr std::array kMeanings{
     Meaning{"NOAUTH", ErrorCode::permission, false, "set redis_config.password"},
     Meaning{"WRONGPASS", ErrorCode::permission, false, "check redis_config.username and password"},
-    Meaning{"NOPERM", ErrorCode::permission, false, "the ACL of this user forbids it (ACL LIST)"},
+    Meaning{"NOPERM", ErrorCode::permission, false,
+            "the ACL of this user forbids it; docs/redis.md has one that is enough"},
     Meaning{"OOM", ErrorCode::queue_full, true, "the server's maxmemory is reached"},
     Meaning{"LOADING", ErrorCode::unavailable, true, "the server still loads its data"},
     Meaning{"BUSY", ErrorCode::unavailable, true, "a script runs for too long on the server"},
@@ -128,7 +129,7 @@ ReplyReader::ReplyReader() : reader_(redisReaderCreateWithFunctions(&kMakers)) {
 }
 
 std::unexpected<Error> ReplyReader::broken() const {
-  return fail(ErrorCode::backend, std::string("what came from the server is no Redis reply: ") + reader_->errstr);
+  return fail(ErrorCode::backend, std::string("what came from there is no Redis reply: ") + reader_->errstr);
 }
 
 Result<void> ReplyReader::feed(std::string_view bytes) {

@@ -21,6 +21,8 @@ class Router : public RedisClient {
   [[nodiscard]] virtual const RedisConfig& config() const = 0;
   /// Whether the keys of one step must share a slot.
   [[nodiscard]] virtual bool cluster() const = 0;
+  /// Ends all calls and connections; later calls give `unavailable`.
+  virtual void close() = 0;
 };
 
 /// Connects to what a configuration names: a server, a master watched by sentinels, or a cluster.

@@ -84,6 +84,11 @@ bool Sentinels::moved(Timeouts timeouts) {
   return false;
 }
 
+void Sentinels::rest() {
+  const std::lock_guard lock(mutex_);
+  watch_.reset();
+}
+
 // Asks one after the other, each for no longer than its share of the time; the last share is the master's.
 Result<Endpoint> Sentinels::find(const Timeouts& timeouts, SteadyTime deadline) {
   const std::vector<Endpoint> sentinels = this->sentinels();

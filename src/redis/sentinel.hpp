@@ -30,6 +30,8 @@ class Sentinels {
   /// on for some ten seconds as if it were one, and what it takes is lost. Asks at most once a second, for one of those
   /// who call this, and briefly: no answer counts as no.
   bool moved(Timeouts timeouts);
+  /// Holds no connection until the next look.
+  void rest();
   /// The last master known, for messages.
   [[nodiscard]] std::string where() const;
 

@@ -235,7 +235,8 @@ Result<void> Socket::start_tls(const TlsConfig& tls, SteadyTime deadline) {
       return tls_failed("the TLS handshake");
     }
     if (!wait(error == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, deadline)) {
-      return fail(ErrorCode::timeout, "the TLS handshake with Redis at " + where_ + " took longer than dial_timeout",
+      return fail(ErrorCode::timeout,
+                  "the TLS handshake with Redis at " + where_ + " took longer than dial_timeout; is that a TLS port?",
                   true);
     }
   }

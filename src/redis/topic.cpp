@@ -100,6 +100,7 @@ Result<void> RedisTopic::close() {
   gate_.shut();
   tails_end_.wake();
   gate_.drain();
+  tails_end_.close();
   return {};
 }
 

@@ -47,7 +47,7 @@ class RedisTopic final : public BackendTopic {
   const TopicPolicy policy_;
   const std::shared_ptr<Route> route_;
   const std::shared_ptr<TopicStore> store_;
-  const Waker tails_end_;  // woken by close
+  Waker tails_end_;  // woken by close
   detail::Gate gate_;
   std::mutex mutex_;
   std::vector<std::weak_ptr<RedisChannel>> channels_;  // guarded by mutex_

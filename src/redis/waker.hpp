@@ -6,7 +6,9 @@
 
 #include <cerrno>
 #include <cstdint>
+#include <mutex>
 #include <system_error>
+#include <utility>
 
 namespace lrpc::queue::redis {
 
@@ -18,9 +20,21 @@ class Waker {
   }
   Waker(const Waker&) = delete;
   Waker& operator=(const Waker&) = delete;
-  ~Waker() { ::close(fd_); }
+  ~Waker() { close(); }
 
-  void wake() const noexcept { static_cast<void>(::eventfd_write(fd_, 1)); }
+  /// Nothing happens after `close`.
+  void wake() const noexcept {
+    const std::lock_guard lock(mutex_);
+    if (fd_ >= 0) static_cast<void>(::eventfd_write(fd_, 1));
+  }
+  /// Lets go of the descriptor. Nobody may wait for it any more.
+  void close() noexcept {
+    const std::lock_guard lock(mutex_);
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  }
+
+  // For who waits.
+
   void clear() const noexcept {
     eventfd_t value = 0;
     static_cast<void>(::eventfd_read(fd_, &value));
@@ -28,7 +42,8 @@ class Waker {
   [[nodiscard]] int fd() const noexcept { return fd_; }
 
  private:
-  const int fd_;
+  mutable std::mutex mutex_;  // innermost; who waits reads fd_ without it, since that is before `close`
+  int fd_;
 };
 
 }  // namespace lrpc::queue::redis

@@ -62,6 +62,23 @@ TEST(KafkaAdmin, AChannelsOwnTopicsAreNotListed) {
   EXPECT_EQ(rig.out({"topics"}), "t\n");
 }
 
+TEST(KafkaAdmin, ATopicThatIsNotThereIsSaidAndNotMade) {
+  const Rig rig;
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{{"stats", "t"},
+                                                                                       {"channels", "t"},
+                                                                                       {"tail", "t", "--max", "1"},
+                                                                                       {"depth", "t", "c"},
+                                                                                       {"dlq", "list", "t", "c"},
+                                                                                       {"drain", "t", "c", "--yes"},
+                                                                                       {"rm", "t", "c", "--yes"}}) {
+    const RunResult result = rig.run(command);
+    EXPECT_EQ(result.exit_code, 1) << command.front();
+    EXPECT_EQ(result.out, "");
+    EXPECT_THAT(result.err, HasSubstr("there is no topic t;")) << command.front();
+  }
+  EXPECT_EQ(rig.out({"topics"}), "");
+}
+
 TEST(KafkaPub, D16_MaxMsgSizeIsRefused) {
   const Rig rig;
   const RunResult result = rig.run({"pub", "t", "x"}, {}, {.environment = {"LRPC_QUEUE_MAX_MSG_SIZE=2"}});

@@ -92,6 +92,13 @@ TEST(Usage, WrongUseExitsWith2AndSaysWhyOnStderr) {
   }
 }
 
+TEST(Usage, AnErrorNamesTheHelpOfItsCommand) {
+  const auto said = [](const std::vector<std::string>& arguments) { return lines_of(run(arguments).err).back(); };
+  EXPECT_EQ(said({"--nothing"}), "Run lrpc-queue --help for more.");
+  EXPECT_EQ(said({"pub", "t", "--dely", "1s"}), "Run lrpc-queue pub --help for more.");
+  EXPECT_EQ(said({"dlq", "list", "t"}), "Run lrpc-queue dlq list --help for more.");
+}
+
 TEST(Usage, AKafkaThatIsNotThereIsSaid) {
   for (const std::vector<std::string>& arguments :
        {std::vector<std::string>{"--brokers", "localhost:1,localhost:2"},
@@ -102,6 +109,7 @@ TEST(Usage, AKafkaThatIsNotThereIsSaid) {
       const RunResult result = run(words);
       EXPECT_EQ(result.exit_code, 3) << result.err;
       EXPECT_NE(result.err.find("connect to Kafka: localhost:"), std::string::npos) << result.err;
+      EXPECT_NE(result.err.find("(kafka_config.brokers is localhost:1"), std::string::npos) << result.err;
       EXPECT_EQ(result.out, "");
     }
   }

@@ -158,7 +158,7 @@ nlohmann::json summary_of_a_stalled_reader(Process& process, const std::string& 
   }
   process.signal(SIGINT);
   EXPECT_TRUE(process.wait_for_error("a second signal"));
-  process.signal(SIGINT);
+  process.signal_until_end(SIGINT);
   feeder.join();
   const RunResult result = process.wait();
   EXPECT_EQ(result.exit_code, 130);

@@ -51,13 +51,31 @@ TEST(PipeStop, ASecondSignalKillsWhatRuns) {
   process.signal(SIGTERM);
   ASSERT_TRUE(process.wait_for_error("a second signal"));
   const auto begin = std::chrono::steady_clock::now();
-  process.signal(SIGTERM);
+  process.signal_until_end(SIGTERM);
   // Its stdout ends only when the command has ended too.
   const RunResult result = process.wait();
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
   EXPECT_EQ(result.exit_code, 143);
   EXPECT_TRUE(ends(pid));
   EXPECT_NE(result.err.find("published 1 handled 0 retried 0 dead 0"), std::string::npos) << result.err;
+}
+
+// As timeout(1) says it: to the program, and to its process group.
+TEST(PipeStop, SignalsAtOneMomentAreOne) {
+  const TempFolder folder;
+  const std::string go = folder.path("go");
+  Process process({"pipe", "--exec", "echo begun; until [ -e '" + go + "' ]; do sleep 0.01; done; echo ended"});
+  process.write("1\n");
+  ASSERT_TRUE(process.wait_for_output("begun\n"));
+  process.signal(SIGSTOP);  // so that it meets both at once
+  process.signal(SIGINT);
+  process.signal(SIGTERM);
+  process.signal(SIGCONT);
+  ASSERT_TRUE(process.wait_for_error("stopping, 1 running"));
+  static_cast<void>(folder.file("go", ""));
+  const RunResult result = process.wait();
+  EXPECT_EQ(result.exit_code, 130);
+  EXPECT_EQ(result.out, "begun\nended\n");
 }
 
 TEST(PipeStop, CommandsThatOutlastCloseTimeoutAreKilledAndNotCounted) {

@@ -8,11 +8,13 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace lrpc::queue::test {
@@ -152,6 +154,14 @@ void Process::close_input() {
 }
 
 void Process::signal(int number) const { ::kill(pid_, number); }
+
+void Process::signal_until_end(int number) const {
+  for (siginfo_t ended{}; ::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0;) {
+    if (ended.si_pid != 0) return;
+    signal(number);
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));
+  }
+}
 
 RunResult Process::wait() {
   close_input();

@@ -47,6 +47,8 @@ class Process {
   bool write(std::string_view text);
   void close_input();
   void signal(int number) const;
+  /// Again and again, for several at one moment count as one.
+  void signal_until_end(int number) const;
   /// Waits until stdout (stderr) contains `text`; false when the stream ends without it.
   [[nodiscard]] bool wait_for_output(std::string_view text);
   [[nodiscard]] bool wait_for_error(std::string_view text);

@@ -124,7 +124,7 @@ TEST(RemoteSub, ASecondSignalKillsWhatRuns) {
   ASSERT_TRUE(process.wait_for_output("begun\n"));
   process.signal(SIGTERM);
   ASSERT_TRUE(process.wait_for_error("a second signal"));
-  process.signal(SIGTERM);
+  process.signal_until_end(SIGTERM);
   const RunResult result = process.wait();
   EXPECT_EQ(result.exit_code, 143) << result.err;
 }

@@ -129,6 +129,9 @@ TEST(Environment, EmptyTextIsAnEmptyString) {
 TEST(Environment, UnknownVariablesAreErrors) {
   EXPECT_THAT(env_error("LRPC_QUEUE_MAX_RETRY", "1"), HasSubstr("mean LRPC_QUEUE_MAX_RETRIES?"));
   EXPECT_THAT(env_error("LRPC_QUEUE_REDIS_CONFIG_ADR", "1"), HasSubstr("mean LRPC_QUEUE_REDIS_CONFIG_ADDR?"));
+  EXPECT_THAT(env_error("LRPC_QUEUE_REDIS_ADDR", "1"), HasSubstr("mean LRPC_QUEUE_REDIS_CONFIG_ADDR?"));
+  EXPECT_THAT(env_error("LRPC_QUEUE_KAFKA_SASL_USERNAME", "1"),
+              HasSubstr("mean LRPC_QUEUE_KAFKA_CONFIG_SASL_USERNAME?"));
   EXPECT_THAT(env_error("LRPC_QUEUE_ZZZZZZZZZZZZ", "hunter2"),
               AllOf(Not(HasSubstr("mean")), Not(HasSubstr("hunter2"))));
   for (const char* name : {"LRPC_QUEUE_", "LRPC_QUEUE_BACKOFF", "LRPC_QUEUE_REDIS_CONFIG", "LRPC_QUEUE_max_retries",

@@ -107,6 +107,8 @@ TEST(Admin, TopicsComeAndGo) {
   const std::vector<TopicSpec> specs{{.name = name, .partitions = 3, .config = {{"retention.ms", "-1"}}}};
   good(admin().create_topics(specs, soon()));
   good(admin().create_topics(specs, soon()));  // is there already
+  // The controller has it; the broker that is asked may hear of it a moment later.
+  EXPECT_TRUE(eventually([&] { return admin().partition_count(name, soon()).has_value(); }));
   EXPECT_EQ(good(admin().partition_count(name, soon())), 3);
   EXPECT_THAT(good(admin().topics(soon())), Contains(name));
   EXPECT_EQ(good(admin().topic_config(name, soon())).at("retention.ms"), "-1");

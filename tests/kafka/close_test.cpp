@@ -14,6 +14,7 @@
 #include <lrpc/queue.hpp>
 
 #include "client_fixture.hpp"
+#include "support/process_figures.hpp"
 
 namespace lrpc::queue::kafka::test {
 namespace {
@@ -106,6 +107,29 @@ TEST_P(Close, D20_with_messages_that_wait_to_be_sent_reports_each_and_returns_in
   }
   expect_close_in_time();
   EXPECT_EQ(reported, kMessages);
+}
+
+TEST(KafkaClose, D20_leaves_no_connection_and_no_thread) {
+  std::thread([] {}).join();  // with the first one the thread sanitizer starts one of its own, which stays
+  Broker broker;
+  const support::ProcessFigures before = support::own_figures();
+  Config config;
+  config.storage_type = StorageType::kafka;
+  config.kafka_config = config_for(broker.address());
+  config.logger = silent();
+  Queue queue = good(Queue::open(std::move(config)));
+  auto topic = good(queue.topic<std::string>("t"));
+  auto channel = good(topic.get_or_add_channel("c"));
+  good(channel.subscribe([&](Message<std::string>&) { return ProcessRsp{.dead_letter = true}; }));
+  good(topic.pub("x"));
+  EXPECT_TRUE(eventually([&] { return channel.depth() == 0; }));
+  EXPECT_EQ(good(channel.dead_letters()).items.size(), 1U);
+  good(queue.close());
+  // A thread that was joined may still be seen for a moment.
+  EXPECT_TRUE(eventually([&] { return support::own_figures().threads == before.threads; }));
+  EXPECT_EQ(support::own_figures().descriptors, before.descriptors);
+  EXPECT_EQ(topic.pub("x").error().code, ErrorCode::topic_closed);
+  EXPECT_EQ(channel.depth().error().code, ErrorCode::channel_closed);
 }
 
 INSTANTIATE_TEST_SUITE_P(Broker, Close, testing::Values(Loss::paused, Loss::killed),

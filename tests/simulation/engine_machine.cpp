@@ -65,26 +65,18 @@ EngineMachine::EngineMachine(std::uint64_t seed, Journal& journal)
 }
 
 void EngineMachine::step() {
-  static const std::vector<Weighted> steps{
+  static const Choice<Step> steps{
       {&EngineMachine::publish, 12},     {&EngineMachine::receive, 16},     {&EngineMachine::ack, 10},
       {&EngineMachine::fail, 14},        {&EngineMachine::break_line, 3},   {&EngineMachine::retry_line, 6},
       {&EngineMachine::pass_time, 10},   {&EngineMachine::look_at_dead, 2}, {&EngineMachine::add_timer, 10},
       {&EngineMachine::remove_timer, 3}, {&EngineMachine::turn_wheel, 5}};
-  static const int all = [] {
-    int sum = 0;
-    for (const Weighted& one : steps) sum += one.weight;
-    return sum;
-  }();
-  for (int tries = 0; tries < 50; ++tries) {
-    int at = random_.below(all);
-    const auto* chosen = steps.data();
-    while (at >= chosen->weight) at -= (chosen++)->weight;
-    if (!(this->*chosen->step)()) continue;
+  steps.take_one(random_, [&](Step one) {
+    if (!(this->*one)()) return false;
     check_equal(queue_->pending().size(), acks_.size() + settlements_.size(), "outcomes on their way");
     check_equal(queue_->retries(), waits_for_retry_, "whether something waits to be tried again");
     check_equal(wheel_.size(), due_.size(), "timers that wait");
-    return;
-  }
+    return true;
+  });
 }
 
 bool EngineMachine::publish() {

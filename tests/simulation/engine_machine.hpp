@@ -120,10 +120,6 @@ class EngineMachine final : public Machine {
     int number = 0;
   };
   using Step = bool (EngineMachine::*)();
-  struct Weighted {
-    Step step;
-    int weight;
-  };
 
   bool publish();
   bool receive();

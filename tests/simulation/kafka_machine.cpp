@@ -25,52 +25,44 @@ KafkaMachine::KafkaMachine(std::uint64_t seed, Journal& journal)
 }
 
 void KafkaMachine::step() {
-  static const std::vector<Weighted> steps{{&KafkaMachine::produce, 6},
-                                           {&KafkaMachine::produce_retry, 2},
-                                           {&KafkaMachine::pass_time, 5},
-                                           {&KafkaMachine::retention, 1},
-                                           {&KafkaMachine::cut_log, 1},
-                                           {&KafkaMachine::crash, 1},
-                                           {&KafkaMachine::expel, 1},
-                                           {&KafkaMachine::start_rebalance, 2},
-                                           {&KafkaMachine::revoke, 8},
-                                           {&KafkaMachine::complete, 12},
-                                           {&KafkaMachine::take_assignment, 16},
-                                           {&KafkaMachine::learn_of_loss, 3},
-                                           {&KafkaMachine::begin_commit, 3},
-                                           {&KafkaMachine::commit_arrives, 10},
-                                           {&KafkaMachine::commit_answered, 10},
-                                           {&KafkaMachine::trim, 2},
-                                           {&KafkaMachine::poll, 10},
-                                           {&KafkaMachine::tend, 4},
-                                           {&KafkaMachine::read_again, 6},
-                                           {&KafkaMachine::begin_early, 4},
-                                           {&KafkaMachine::begin_rewrite, 4},
-                                           {&KafkaMachine::end_rewrite, 4},
-                                           {&KafkaMachine::hand_out, 16},
-                                           {&KafkaMachine::end_hand_out, 2},
-                                           {&KafkaMachine::ack, 9},
-                                           {&KafkaMachine::ack_every_other, 4},
-                                           {&KafkaMachine::nack, 14},
-                                           {&KafkaMachine::end_move, 12},
-                                           {&KafkaMachine::touch, 4},
-                                           {&KafkaMachine::keep, 4},
-                                           {&KafkaMachine::give_back, 4},
-                                           {&KafkaMachine::give_all_back, 1},
-                                           {&KafkaMachine::drop_all, 1},
-                                           {&KafkaMachine::look_for_id, 2}};
-  static const int all = [] {
-    int sum = 0;
-    for (const Weighted& one : steps) sum += one.weight;
-    return sum;
-  }();
-  for (int tries = 0; tries < 50; ++tries) {
-    int at = random_.below(all);
-    const auto* chosen = steps.data();
-    while (at >= chosen->weight) at -= (chosen++)->weight;
+  static const Choice<Step> steps{{&KafkaMachine::produce, 6},
+                                  {&KafkaMachine::produce_retry, 2},
+                                  {&KafkaMachine::pass_time, 5},
+                                  {&KafkaMachine::retention, 1},
+                                  {&KafkaMachine::cut_log, 1},
+                                  {&KafkaMachine::crash, 1},
+                                  {&KafkaMachine::expel, 1},
+                                  {&KafkaMachine::start_rebalance, 2},
+                                  {&KafkaMachine::revoke, 8},
+                                  {&KafkaMachine::complete, 12},
+                                  {&KafkaMachine::take_assignment, 16},
+                                  {&KafkaMachine::learn_of_loss, 3},
+                                  {&KafkaMachine::begin_commit, 3},
+                                  {&KafkaMachine::commit_arrives, 10},
+                                  {&KafkaMachine::commit_answered, 10},
+                                  {&KafkaMachine::trim, 2},
+                                  {&KafkaMachine::poll, 10},
+                                  {&KafkaMachine::tend, 4},
+                                  {&KafkaMachine::read_again, 6},
+                                  {&KafkaMachine::begin_early, 4},
+                                  {&KafkaMachine::begin_rewrite, 4},
+                                  {&KafkaMachine::end_rewrite, 4},
+                                  {&KafkaMachine::hand_out, 16},
+                                  {&KafkaMachine::end_hand_out, 2},
+                                  {&KafkaMachine::ack, 9},
+                                  {&KafkaMachine::ack_every_other, 4},
+                                  {&KafkaMachine::nack, 14},
+                                  {&KafkaMachine::end_move, 12},
+                                  {&KafkaMachine::touch, 4},
+                                  {&KafkaMachine::keep, 4},
+                                  {&KafkaMachine::give_back, 4},
+                                  {&KafkaMachine::give_all_back, 1},
+                                  {&KafkaMachine::drop_all, 1},
+                                  {&KafkaMachine::look_for_id, 2}};
+  steps.take_one(random_, [&](Step one) {
     // A crash puts another in its place.
     auto& consumer = random_.any_of(consumers_);
-    if (!(this->*chosen->step)(*consumer)) continue;
+    if (!(this->*one)(*consumer)) return false;
     consumer->model.compare(consumer->shelf);
     check_equal(consumer->shelf.needs_commit(first_hand_overs_), consumer->model.needs_commit(first_hand_overs_),
                 "D6: whether hand-overs must be committed");
@@ -81,8 +73,8 @@ void KafkaMachine::step() {
       for (std::int64_t offset = log.low; offset < log.high(); ++offset) open += partition.is_settled(offset) ? 0 : 1;
       check_equal(consumer->shelf.unfinished(key, log.bounds()), open, "D19: what is unfinished of a partition");
     }
-    return;
-  }
+    return true;
+  });
 }
 
 kafka::ReadRecord KafkaMachine::read(const LogRecord& record) const {

@@ -23,10 +23,6 @@ class KafkaMachine final : public Machine {
   using Fate = KafkaWorld::Fate;
   /// False: there was nothing to do.
   using Step = bool (KafkaMachine::*)(C&);
-  struct Weighted {
-    Step step;
-    int weight;
-  };
 
   // The world (kafka_machine.cpp).
   bool produce(C& c);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -38,6 +39,34 @@ class Random {
 
  private:
   std::uint64_t state_;
+};
+
+/// What may happen next, by weight.
+template <class Step>
+class Choice {
+ public:
+  struct Weighted {
+    Step step;
+    int weight;
+  };
+  Choice(std::initializer_list<Weighted> steps) : steps_(steps) {
+    for (const Weighted& one : steps_) all_ += one.weight;
+  }
+  /// Calls `attempt` with steps by chance until it says that one was done; not for ever.
+  template <class Attempt>
+  void take_one(Random& random, const Attempt& attempt) const {
+    constexpr int kTries = 50;
+    for (int tries = 0; tries < kTries; ++tries) {
+      int at = random.below(all_);
+      const Weighted* chosen = steps_.data();
+      while (at >= chosen->weight) at -= (chosen++)->weight;
+      if (attempt(chosen->step)) return;
+    }
+  }
+
+ private:
+  std::vector<Weighted> steps_;
+  int all_ = 0;
 };
 
 /// A promise that was not kept.

@@ -76,31 +76,23 @@ MemoryMachine::MemoryMachine(std::uint64_t seed, Journal& journal)
 }
 
 void MemoryMachine::step() {
-  static const std::vector<Weighted> steps{
+  static const Choice<Step> steps{
       {&MemoryMachine::publish, 20},       {&MemoryMachine::receive, 22},         {&MemoryMachine::ack, 8},
       {&MemoryMachine::ack_id, 3},         {&MemoryMachine::settle, 16},          {&MemoryMachine::touch, 4},
       {&MemoryMachine::find, 2},           {&MemoryMachine::pass_time, 12},       {&MemoryMachine::stats, 3},
       {&MemoryMachine::drop_all, 1},       {&MemoryMachine::dead_letters, 2},     {&MemoryMachine::requeue, 3},
       {&MemoryMachine::purge, 1},          {&MemoryMachine::switch_receiving, 1}, {&MemoryMachine::reopen, 3},
       {&MemoryMachine::delete_channel, 1}, {&MemoryMachine::open_another, 1}};
-  static const int all = [] {
-    int sum = 0;
-    for (const Weighted& one : steps) sum += one.weight;
-    return sum;
-  }();
-  for (int tries = 0; tries < 50; ++tries) {
-    int at = random_.below(all);
-    const auto* chosen = steps.data();
-    while (at >= chosen->weight) at -= (chosen++)->weight;
+  steps.take_one(random_, [&](Step one) {
     Open& o = *random_.any_of(open_);
     // A channel is opened by its first use; what is published before lies in the backlog (D4).
-    const bool needs_channel = chosen->step != &MemoryMachine::publish && chosen->step != &MemoryMachine::pass_time &&
-                               chosen->step != &MemoryMachine::open_another;
+    const bool needs_channel =
+        one != &MemoryMachine::publish && one != &MemoryMachine::pass_time && one != &MemoryMachine::open_another;
     if (needs_channel && !o.channel) open(o);
-    if (!(this->*chosen->step)(o)) continue;
+    if (!(this->*one)(o)) return false;
     check_bodies();
-    return;
-  }
+    return true;
+  });
 }
 
 void MemoryMachine::open(Open& o) {

@@ -58,10 +58,6 @@ class MemoryMachine final : public Machine {
   };
   /// False: there was nothing to do.
   using Step = bool (MemoryMachine::*)(Open&);
-  struct Weighted {
-    Step step;
-    int weight;
-  };
 
   bool publish(Open& o);
   bool receive(Open& o);

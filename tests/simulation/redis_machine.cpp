@@ -48,26 +48,18 @@ RedisMachine::RedisMachine(std::uint64_t seed, Journal& journal)
 }
 
 void RedisMachine::step() {
-  static const std::vector<Weighted> steps{
+  static const Choice<Step> steps{
       {&RedisMachine::publish, 10},    {&RedisMachine::pass_time, 10},  {&RedisMachine::begin_ask, 14},
       {&RedisMachine::serve_ask, 14},  {&RedisMachine::end_ask, 14},    {&RedisMachine::find_lost, 4},
       {&RedisMachine::begin_call, 16}, {&RedisMachine::serve_call, 16}, {&RedisMachine::end_call, 16},
       {&RedisMachine::want, 3},        {&RedisMachine::keep_alive, 2},  {&RedisMachine::end_by, 2},
       {&RedisMachine::crash, 1}};
-  static const int all = [] {
-    int sum = 0;
-    for (const Weighted& one : steps) sum += one.weight;
-    return sum;
-  }();
-  for (int tries = 0; tries < 50; ++tries) {
-    int at = random_.below(all);
-    const auto* chosen = steps.data();
-    while (at >= chosen->weight) at -= (chosen++)->weight;
+  steps.take_one(random_, [&](Step one) {
     Client& client = random_.any_of(clients_);
-    if (!(this->*chosen->step)(client)) continue;
+    if (!(this->*one)(client)) return false;
     compare(client);
-    return;
-  }
+    return true;
+  });
 }
 
 bool RedisMachine::publish(Client& /*c*/) {

@@ -100,10 +100,6 @@ class RedisMachine final : public Machine {
     bool maybe_lost = false;
   };
   using Step = bool (RedisMachine::*)(Client&);
-  struct Weighted {
-    Step step;
-    int weight;
-  };
 
   bool publish(Client& c);
   bool pass_time(Client& c);

@@ -1,6 +1,6 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include "broker.hpp"
-#include "process_figures.hpp"
+#include "support/process_figures.hpp"
 #include "world.hpp"
 
 namespace lrpc::queue::soak {
@@ -11,7 +11,7 @@ class OwnKafka final : public Server {
   [[nodiscard]] Config config() const override {
     return {.storage_type = StorageType::kafka, .kafka_config = {.brokers = {broker_.address()}, .partition = 2}};
   }
-  [[nodiscard]] std::optional<std::int64_t> memory() override { return rss_kib_of(broker_.pid()); }
+  [[nodiscard]] std::optional<std::int64_t> memory() override { return support::rss_kib_of(broker_.pid()); }
   [[nodiscard]] std::string_view memory_is() const override { return "RSS of the broker"; }
   [[nodiscard]] bool judged() const override { return false; }
 

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "consumers.hpp"
-#include "process_figures.hpp"
+#include "support/process_figures.hpp"
 #include "verdict.hpp"
 
 /// Mixed load at a moderate rate for long, and what becomes of memory, threads, descriptors and times meanwhile. Exit
@@ -134,7 +134,7 @@ class Crew {
 };
 
 Sample take_sample(World& world, SteadyClock::time_point begin) {
-  const ProcessFigures own = own_figures();
+  const ProcessFigures own = support::own_figures();
   return {.seconds = std::chrono::duration<double>(SteadyClock::now() - begin).count(),
           .rss_kib = static_cast<double>(own.rss_kib),
           .threads = static_cast<double>(own.threads),
@@ -148,7 +148,7 @@ Sample take_sample(World& world, SteadyClock::time_point begin) {
           .dead = world.counts.dead,
           .expired = world.counts.expired,
           .errors = world.trouble.errors(),
-          .load = machine_load()};
+          .load = support::machine_load()};
 }
 
 void tell_progress(const World& world, const Sample& sample) {
@@ -213,10 +213,10 @@ Outcomes outcomes_of(World& world, std::int64_t depth) {
 
 /// A thread that was joined may still be seen for a moment.
 ProcessFigures figures_after(const ProcessFigures& before) {
-  ProcessFigures after = own_figures();
+  ProcessFigures after = support::own_figures();
   for (int i = 0; i < 100 && (after.threads > before.threads || after.descriptors > before.descriptors); ++i) {
     std::this_thread::sleep_for(Duration(20));
-    after = own_figures();
+    after = support::own_figures();
   }
   return after;
 }
@@ -233,7 +233,7 @@ int run(const Plan& plan) {
   const auto server = start_server(plan.backend);
   const EndSignals signals;
   std::thread([] {}).join();  // with the first one the thread sanitizer starts one of its own, which stays
-  const ProcessFigures before = own_figures();
+  const ProcessFigures before = support::own_figures();
   std::vector<Sample> samples;
   Outcomes outcomes;
   {

@@ -8,10 +8,12 @@
 #include <vector>
 
 #include "account.hpp"
-#include "process_figures.hpp"
 #include "samples.hpp"
+#include "support/process_figures.hpp"
 
 namespace lrpc::queue::soak {
+
+using support::ProcessFigures;
 
 /// What is known at the end of a run.
 struct Outcomes {

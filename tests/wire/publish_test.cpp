@@ -91,6 +91,24 @@ TEST_F(PublishTest, IsLostOnTheWayWhenTheLineIsCut) {
   EXPECT_EQ(client_.depth(), 0);
 }
 
+// max_pending_publishes bounds what is not published yet, on its way or not.
+TEST_F(PublishTest, AsyncOnesOnTheirWayArePending) {
+  constexpr int kLimit = 10;
+  auto topic = must(client_.queue.topic<std::string>("bounded", {.max_pending_publishes = kLimit}));
+  client_.link->set_rates({.delay = 1, .max_delay = std::chrono::seconds(60)});
+  for (int i = 0; i < kLimit; ++i) {
+    must(topic.pub_async("a", {.timeout = kPatience},
+                         [&](const Result<std::string>& r) { outcomes_.add(std::string(error_of(r))); }));
+    EXPECT_TRUE(eventually([&] { return client_.link->calls(Op::publish) > 0; }));
+  }
+  EXPECT_EQ(error_of(topic.pub_async("a", {.timeout = kMoment}, [](const auto&) { ADD_FAILURE(); })), "queue_full");
+  client_.link->set_rates({});
+  client_.link->set_connected(false);
+  must(topic.flush(kPatience));
+  EXPECT_EQ(outcomes_.size(), std::size_t{kLimit});
+  client_.link->set_connected(true);
+}
+
 TEST_F(PublishTest, DelayedOneWaitsOnTheServerForItsTime) {
   must(client_.topic.pub("later", {.delay = Duration(5000)}));
   must(client_.topic.pub("now"));

@@ -1,5 +1,5 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
-#include "process_figures.hpp"
+#include "support/process_figures.hpp"
 
 #include <unistd.h>
 
@@ -10,7 +10,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace lrpc::queue::soak {
+namespace lrpc::queue::support {
 namespace {
 
 /// A line of /proc/PID/status, "VmRSS:".
@@ -40,4 +40,4 @@ double machine_load() {
   return ::getloadavg(&load, 1) == 1 ? load : 0;
 }
 
-}  // namespace lrpc::queue::soak
+}  // namespace lrpc::queue::support

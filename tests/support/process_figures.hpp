@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-namespace lrpc::queue::soak {
+namespace lrpc::queue::support {
 
 /// What the system says of a process.
 struct ProcessFigures {
@@ -19,4 +19,4 @@ struct ProcessFigures {
 /// The machine's load of the last minute.
 [[nodiscard]] double machine_load();
 
-}  // namespace lrpc::queue::soak
+}  // namespace lrpc::queue::support
