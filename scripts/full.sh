@@ -84,7 +84,7 @@ run_step() {
 
 # The lines in which CTest, GoogleTest or a script sums up.
 summary() {
-  grep -aE '^lap 4: |^\[  (PASSED|FAILED)  \] [0-9]+ test|^\[  SKIPPED \] [0-9]+ test|tests passed, |^redis versions: ' "$1" |
+  { grep -aE '^lap 4: |^\[  (PASSED|FAILED)  \] [0-9]+ test|^\[  SKIPPED \] [0-9]+ test|tests passed, |^redis versions: ' "$1" || true; } |
     sed -E 's/^\[ *([A-Z]+) *\] /\1 /; s/, listed below:?//' | awk '!seen[$0]++' | tail -n 6 | paste -sd ';' |
     sed 's/;/; /g'
 }
