@@ -21,8 +21,11 @@ constexpr int kLaps = 4;
 /// What the process may take more at the end than after the second lap: allocators are not exact.
 constexpr std::int64_t kRssLimit = 1024;  // KiB
 
+// Sanitizers keep what is freed.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kJudgesMemory = false;  // they keep what is freed
+constexpr bool kJudgesMemory = false;
+#elif defined(__has_feature)
+constexpr bool kJudgesMemory = !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer);
 #else
 constexpr bool kJudgesMemory = true;
 #endif
