@@ -61,10 +61,13 @@ void await_next(RawKafkaConsumer& raw, RawRecord* into = nullptr) {
   }
 }
 
-/// `reading`: with a look into the messages, in pages as ours are.
+/// `reading`: with a look into the messages, in pages as ours are, and with no bound on what is read ahead: who reads
+/// slower than the broker sends would else wait for the next fetch again and again (docs/performance.md).
 Reading raw_consume(std::size_t messages, bool reading) {
   const KafkaRig rig(filled_topic(messages));
-  RawKafkaConsumer raw(kafka_address(), rig.raw_topic(), fresh_name("raw"));
+  RawKafka::Properties further;
+  if (reading) further = {{"queued.min.messages", "10000000"}, {"queued.max.messages.kbytes", "2097151"}};
+  RawKafkaConsumer raw(kafka_address(), rig.raw_topic(), fresh_name("raw"), further);
   await_next(raw);
   const double ns = timed([&] {
     auto committed = BenchClock::now();

@@ -105,14 +105,14 @@ void RawKafkaProducer::send_and_wait(const std::string& body, std::size_t count)
 
 void RawKafkaProducer::flush() { rd_kafka_flush(client_.get(), 60'000); }
 
-RawKafkaConsumer::RawKafkaConsumer(const std::string& brokers, const std::string& topic, const std::string& group)
-    : client_(make(RD_KAFKA_CONSUMER, {{"bootstrap.servers", brokers},
-                                       {"group.id", group},
-                                       {"enable.auto.commit", "false"},
-                                       {"auto.offset.reset", "earliest"},
-                                       {"isolation.level", "read_committed"},
-                                       {"partition.assignment.strategy", "range"},
-                                       {"fetch.wait.max.ms", "500"}})) {
+RawKafkaConsumer::RawKafkaConsumer(const std::string& brokers, const std::string& topic, const std::string& group,
+                                   const Properties& further) {
+  Properties properties{{"bootstrap.servers", brokers},        {"group.id", group},
+                        {"enable.auto.commit", "false"},       {"auto.offset.reset", "earliest"},
+                        {"isolation.level", "read_committed"}, {"partition.assignment.strategy", "range"},
+                        {"fetch.wait.max.ms", "500"}};
+  for (const auto& [name, value] : further) properties[name] = value;
+  client_ = make(RD_KAFKA_CONSUMER, properties);
   rd_kafka_poll_set_consumer(client_.get());
   rd_kafka_topic_partition_list_t* const list = rd_kafka_topic_partition_list_new(1);
   rd_kafka_topic_partition_list_add(list, topic.c_str(), RD_KAFKA_PARTITION_UA);

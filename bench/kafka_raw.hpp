@@ -64,7 +64,8 @@ struct RawRecord {
 /// A member of a group that reads and commits, no more.
 class RawKafkaConsumer : public RawKafka {
  public:
-  RawKafkaConsumer(const std::string& brokers, const std::string& topic, const std::string& group);
+  RawKafkaConsumer(const std::string& brokers, const std::string& topic, const std::string& group,
+                   const Properties& further = {});
   ~RawKafkaConsumer();
   RawKafkaConsumer(const RawKafkaConsumer&) = delete;
   RawKafkaConsumer& operator=(const RawKafkaConsumer&) = delete;

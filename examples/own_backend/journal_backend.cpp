@@ -46,7 +46,7 @@ class JournalTopic final : public BackendTopic {
       if (excess(*channel) > may_drop) return fail(ErrorCode::queue_full, "a channel is full (max_msg_size)", true);
     }
     for (const Outgoing& out : batch) {
-      const Bytes& body = out.message->encoded_body();
+      const auto body = out.message->encoded_body();
       *store_->out << name_ << ' ' << out.message->id() << ' '
                    << std::string_view(reinterpret_cast<const char*>(body.data()), body.size()) << '\n';
     }

@@ -1,6 +1,7 @@
 // Copyright The lrpc-queue authors. SPDX-License-Identifier: Apache-2.0
 #include <lrpc/queue/envelope.hpp>
 
+#include <algorithm>
 #include <functional>
 
 namespace lrpc::queue {
@@ -21,6 +22,50 @@ struct Envelope::AliasEnvelope final : Envelope {
   }
   EnvelopePtr origin;
 };
+
+/// A body in its encoded form: bytes that follow the envelope in its block, or that were handed over.
+struct Envelope::EncodedEnvelope final : Envelope {
+  static const BodyType kType;
+
+  explicit EncodedEnvelope(std::size_t inline_size) noexcept : Envelope(kType, &bytes), room(inline_size) {
+    flags_ |= kEncoded;
+  }
+  /// With room for `inline_size` bytes behind it.
+  [[nodiscard]] static EncodedEnvelope* create(std::size_t inline_size) {
+    const std::size_t size = sizeof(EncodedEnvelope) + inline_size;
+    void* const block = size <= detail::kLargestBlock ? detail::allocate_block(size) : ::operator new(size);
+    return new (block) EncodedEnvelope(inline_size);
+  }
+  static void destroy_block(Envelope* envelope) noexcept {
+    auto* const block = static_cast<EncodedEnvelope*>(envelope);
+    const std::size_t size = sizeof(EncodedEnvelope) + block->room;
+    block->~EncodedEnvelope();
+    if (size <= detail::kLargestBlock) {
+      detail::free_block(block, size);
+    } else {
+      ::operator delete(block, size);
+    }
+  }
+  [[nodiscard]] std::byte* behind() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
+
+  std::span<const std::byte> bytes{};
+  Bytes kept{};
+  std::size_t room;
+};
+
+// To the outside a Bytes that is encoded.
+constinit const BodyType Envelope::EncodedEnvelope::kType{
+    .type = &typeid(Bytes),
+    .destroy = &destroy_block,
+    .encode = [](const void* body) -> Result<Bytes> {
+      const auto bytes = *static_cast<const std::span<const std::byte>*>(body);
+      return Bytes(bytes.begin(), bytes.end());
+    },
+    .decode = TypedEnvelope<Bytes>::kType.decode,
+    .known_size = [](const void* body, bool) -> std::optional<std::size_t> {
+      return static_cast<const std::span<const std::byte>*>(body)->size();
+    },
+    .fixed_size = 0};
 
 std::string Envelope::id() const {
   if (!has_id()) return {};
@@ -80,9 +125,17 @@ Envelope::Extras& Envelope::extras() {
 }
 
 EnvelopePtr Envelope::make_encoded(Bytes bytes) {
-  EnvelopePtr result = make<Bytes>(std::move(bytes));
-  result->flags_ |= kEncoded;
-  return result;
+  auto* const block = EncodedEnvelope::create(0);
+  block->kept = std::move(bytes);
+  block->bytes = block->kept;
+  return EnvelopePtr::adopt(block);
+}
+
+EnvelopePtr Envelope::copy_encoded(std::span<const std::byte> bytes) {
+  auto* const block = EncodedEnvelope::create(bytes.size());
+  std::ranges::copy(bytes, block->behind());
+  block->bytes = {block->behind(), bytes.size()};
+  return EnvelopePtr::adopt(block);
 }
 
 EnvelopePtr Envelope::alias(const EnvelopePtr& source) {

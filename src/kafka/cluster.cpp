@@ -51,8 +51,7 @@ std::vector<Produced> Cluster::write(std::span<const Draft> drafts, SteadyTime u
     records.push_back({.topic = draft.topic,
                        .partition = draft.partition,
                        .key = draft.key,
-                       .value = draft.message ? std::span<const std::byte>(draft.message->encoded_body())
-                                              : std::span<const std::byte>(),
+                       .value = draft.message ? draft.message->encoded_body() : std::span<const std::byte>(),
                        .keep = draft.message,
                        .headers = headers.back(),
                        .timestamp_ms = record_time(wall_ms)});

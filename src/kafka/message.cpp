@@ -31,12 +31,11 @@ RecordHeaders headers_of(const rd_kafka_message_t& message) {
 }
 
 ReadRecord read_message(const rd_kafka_message_t& message) {
-  Bytes value;
-  if (const auto* const body = static_cast<const std::byte*>(message.payload)) value.assign(body, body + message.len);
   // Only who has no key may need it.
   const std::string place =
       message.key_len == 0 ? std::to_string(message.partition) + "-" + std::to_string(message.offset) : std::string();
-  return read_record(bytes_of(message.key, message.key_len), std::move(value), views_of(message),
+  return read_record(bytes_of(message.key, message.key_len),
+                     std::as_bytes(std::span(bytes_of(message.payload, message.len))), views_of(message),
                      rd_kafka_message_timestamp(&message, nullptr), place);
 }
 

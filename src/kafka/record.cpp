@@ -82,10 +82,10 @@ Result<void> check_headers(const Envelope& message) {
   return {};
 }
 
-ReadRecord read_record(std::string_view key, Bytes value, std::span<const RecordHeader> headers,
+ReadRecord read_record(std::string_view key, std::span<const std::byte> value, std::span<const RecordHeader> headers,
                        std::int64_t timestamp_ms, std::string_view place) {
   timestamp_ms = std::max<std::int64_t>(timestamp_ms, 0);  // -1: it has none
-  ReadRecord record{.message = Envelope::make_encoded(std::move(value))};
+  ReadRecord record{.message = Envelope::copy_encoded(value)};
   Envelope& message = *record.message;
   std::string_view id = key.empty() ? place : key;
   constexpr std::int64_t kAbsent = -1;

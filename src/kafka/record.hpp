@@ -66,8 +66,9 @@ struct ReadRecord {
 /// Reads a record, of whatever program: missing headers are replaced (the id by the key, the times by the record's
 /// own), those that are no numbers make it malformed. `timestamp_ms` is the record's; `place` its id where it has
 /// neither header nor key. Never throws but std::bad_alloc.
-[[nodiscard]] ReadRecord read_record(std::string_view key, Bytes value, std::span<const RecordHeader> headers,
-                                     std::int64_t timestamp_ms, std::string_view place);
+[[nodiscard]] ReadRecord read_record(std::string_view key, std::span<const std::byte> value,
+                                     std::span<const RecordHeader> headers, std::int64_t timestamp_ms,
+                                     std::string_view place);
 
 /// A number from 0 on, in decimal; nothing else.
 [[nodiscard]] std::optional<std::int64_t> parse_number(std::string_view text);

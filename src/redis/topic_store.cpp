@@ -21,7 +21,9 @@ bool is_plain(const Outgoing& out) {
   return out.delay.count() == 0 && out.message->key().empty() && out.message->headers().empty();
 }
 
-std::string_view text_of(const Bytes& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 }  // namespace
 

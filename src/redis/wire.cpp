@@ -106,12 +106,8 @@ Result<std::vector<std::string>> further_fields(const Outgoing& out) {
 Entry read_entry(std::string_view entry_id, const std::vector<Field>& fields) {
   Entry entry;
   const auto body = std::ranges::find(fields, "body", &Field::first);
-  Bytes bytes;
-  if (body != fields.end()) {
-    const auto* const begin = reinterpret_cast<const std::byte*>(body->second.data());
-    bytes.assign(begin, begin + body->second.size());
-  }
-  entry.message = Envelope::make_encoded(std::move(bytes));
+  const std::string_view bytes = body != fields.end() ? std::string_view(body->second) : std::string_view();
+  entry.message = Envelope::copy_encoded(std::as_bytes(std::span(bytes)));
   FieldReader reader(entry, entry_id);
   if (body == fields.end()) reader.complain("the entry has no body");
   for (const Field& field : fields) reader.take(field);

@@ -61,7 +61,7 @@ class ChannelStoreTest : public testing::Test {
   }
   std::int64_t pending() { return must(ask(*client_, {"XPENDING", "q:t:c", "t:c"}))[0].number().value_or(-1); }
   static std::string body(const Taken& taken) {
-    const Bytes& bytes = taken.entry.message->encoded_body();
+    const auto bytes = taken.entry.message->encoded_body();
     return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
   }
   static std::vector<std::string> bodies(const std::vector<Taken>& list) {

@@ -75,7 +75,7 @@ class ListeningLine : public testing::Test {
     if (count == 0) return "(nothing)";
     bool done = false;
     must(channel_->ack({&delivery.tag, 1}, {&done, 1}));
-    const Bytes& body = delivery.message->encoded_body();
+    const auto body = delivery.message->encoded_body();
     return {reinterpret_cast<const char*>(body.data()), body.size()};
   }
 

@@ -18,7 +18,7 @@ using testing::HasSubstr;
 constexpr std::string_view kEntryId = "1706745600123-4";
 
 std::string body_of(const Entry& entry) {
-  const Bytes& bytes = entry.message->encoded_body();
+  const auto bytes = entry.message->encoded_body();
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 

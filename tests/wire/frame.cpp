@@ -119,8 +119,9 @@ std::expected<StoredMessage, std::string> decode_frame(std::span<const std::byte
 }
 
 StoredMessage to_stored(const Envelope& envelope) {
+  const auto body = envelope.encoded_body();
   return {.id = envelope.id(),
-          .body = envelope.encoded_body(),
+          .body = Bytes(body.begin(), body.end()),
           .timestamp = envelope.timestamp(),
           .expires_at = envelope.expires_at(),
           .expiry_set = envelope.expiry_set(),

@@ -241,7 +241,8 @@ Result<DeadLetterPage<T>> Channel<T>::dead_letters(std::size_t limit, std::strin
                            .last_at = TimePoint(std::chrono::milliseconds(record.last_at_ms))};
       EnvelopePtr typed = record.message;
       if (record.message->encoded()) {
-        letter.raw = record.message->encoded_body();
+        const auto bytes = record.message->encoded_body();
+        letter.raw.assign(bytes.begin(), bytes.end());
         typed = EnvelopePtr{};
         if constexpr (has_codec<T>) {
           if (record.reason != DeadReason::undecodable) {

@@ -100,10 +100,12 @@ class Envelope {
   /// The body as T, or null when it is of another type.
   template <class T>
   [[nodiscard]] const T* body_as() const noexcept;
-  /// True for a body that is still in its encoded form (a Bytes body standing for a T).
+  /// True for a body that is still in its encoded form (bytes that stand for a T).
   [[nodiscard]] bool encoded() const noexcept { return (flags_ & kEncoded) != 0; }
-  /// The encoded bytes; only when `encoded()`.
-  [[nodiscard]] const Bytes& encoded_body() const noexcept { return *static_cast<const Bytes*>(body_); }
+  /// The encoded bytes, which live as long as the envelope; only when `encoded()`.
+  [[nodiscard]] std::span<const std::byte> encoded_body() const noexcept {
+    return *static_cast<const std::span<const std::byte>*>(body_);
+  }
 
   /// Whether the caller's reference is the only one.
   [[nodiscard]] bool unique() const noexcept { return refs_.load(std::memory_order_acquire) == 1; }
@@ -125,6 +127,8 @@ class Envelope {
   [[nodiscard]] static EnvelopePtr make(U&& body);
   /// A new envelope whose body is the encoded form of a T: what a back end that serialises stores and returns.
   [[nodiscard]] static EnvelopePtr make_encoded(Bytes bytes);
+  /// The same with a copy of `bytes`, in one block of memory with the header: for what was just read.
+  [[nodiscard]] static EnvelopePtr copy_encoded(std::span<const std::byte> bytes);
   /// A new header, equal to `source`'s and writable, over the same body.
   [[nodiscard]] static EnvelopePtr alias(const EnvelopePtr& source);
   /// Copies id, times, key and headers of `source` into this unique envelope.
@@ -152,6 +156,7 @@ class Envelope {
   template <class T>
   friend struct TypedEnvelope;
   struct AliasEnvelope;
+  struct EncodedEnvelope;
 
   static void destroy(Envelope* block) noexcept;
   [[nodiscard]] Envelope* alias_origin() noexcept;
