@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "engine/context.hpp"
 #include "kafka/errors.hpp"
 
 namespace lrpc::queue::kafka {
@@ -132,9 +133,9 @@ class KafkaTopic::Publish final : public Publishing {
       if (auto ok = check_headers(*out.message); !ok) return ok;
     }
     for (std::size_t i = 0; *count > 1 && i < batch_.size(); ++i) {
-      const Envelope& message = *batch_[i].message;
-      records_.choose(i,
-                      topic_.partitioner_.choose(message.key(), message.id(), message.encoded_body().size(), *count));
+      const auto partition = topic_.choose_partition(*batch_[i].message, *count);
+      if (!partition) return std::unexpected(partition.error());
+      records_.choose(i, *partition);
     }
     return {};
   }
@@ -145,6 +146,20 @@ class KafkaTopic::Publish final : public Publishing {
   Result<void> refused_;
   SendingPtr sending_;
 };
+
+Result<std::int32_t> KafkaTopic::choose_partition(const Envelope& message, std::int32_t partitions) {
+  const BalancerFunction& own = cluster_->config.custom_balancer;
+  if (!own || !message.key().empty()) {
+    return partitioner_.choose(message.key(), message.id(), message.encoded_body().size(), partitions);
+  }
+  const std::string what = "topic " + name_ + ": custom_balancer ";
+  const auto chosen = detail::contain<int>([&]() -> Result<int> { return own(message, partitions); });
+  if (!chosen) return fail(ErrorCode::invalid_argument, what + "threw: " + chosen.error().message);
+  if (*chosen >= 0 && *chosen < partitions) return *chosen;
+  return fail(ErrorCode::invalid_argument, what + "chose partition " + std::to_string(*chosen) + " for message " +
+                                               message.id() + ", but there are only 0 to " +
+                                               std::to_string(partitions - 1));
+}
 
 std::unique_ptr<Publishing> KafkaTopic::begin_publish(std::span<Outgoing> batch, Duration timeout) {
   const SteadyTime until = std::chrono::steady_clock::now() + std::min(timeout, Duration(std::chrono::hours(24)));

@@ -40,6 +40,7 @@ class KafkaTopic final : public BackendTopic {
   [[nodiscard]] std::unexpected<Error> closed() const;
   [[nodiscard]] std::string text(std::string_view channel) const;
   Result<std::vector<TopicPartition>> partitions(SteadyTime until);
+  Result<std::int32_t> choose_partition(const Envelope& message, std::int32_t partitions);
   Result<bool> exists(const std::string& channel, std::span<const TopicPartition> list, SteadyTime until);
   Result<void> create_channel(const std::string& channel, std::span<const TopicPartition> list, SteadyTime until);
   Result<void> forget_channel(const std::string& channel, SteadyTime until);

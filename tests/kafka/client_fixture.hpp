@@ -4,9 +4,11 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -30,6 +32,30 @@ namespace lrpc::queue::kafka::test {
 [[nodiscard]] inline Logger silent() {
   return [](LogLevel, std::string_view) {};
 }
+
+/// A log that is kept.
+class Lines {
+ public:
+  [[nodiscard]] Logger logger() {
+    return [this](LogLevel level, std::string_view text) {
+      const std::lock_guard lock(mutex_);
+      lines_.emplace_back(level, text);
+    };
+  }
+  /// Those that contain a text, of a level and above.
+  [[nodiscard]] std::vector<std::string> with(std::string_view part, LogLevel least = LogLevel::debug) const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::string> found;
+    for (const auto& [level, text] : lines_) {
+      if (level >= least && text.find(part) != std::string::npos) found.push_back(text);
+    }
+    return found;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<std::pair<LogLevel, std::string>> lines_;
+};
 
 /// The value, or the test ends with the error's text.
 template <class T>

@@ -146,6 +146,62 @@ TEST_F(ConfigFields, ReadBatchTimeout) {
   for (const json& fetch : await_requests("FETCH", me)) EXPECT_EQ(fetch.at("maxWaitMs"), 73);
 }
 
+TEST_F(ConfigFields, CustomBalancer) {
+  fields().partition = 3;
+  fields().custom_balancer = [](const Envelope& message, int partitions) {
+    EXPECT_EQ(partitions, 3);
+    EXPECT_EQ(message.headers().at("region"), "west");
+    const auto body = message.encoded_body();  // as JSON
+    return std::stoi(std::string(reinterpret_cast<const char*>(body.data()), body.size()).substr(1));
+  };
+  Party party(config_);
+  const PubOptions options{.headers = {{"region", "west"}}};
+  for (const char* body : {"2", "0", "2"}) good(party.topic.pub(body, options));
+  const std::string id = good(party.topic.pub("1", {.key = "some key"}));
+  // Nothing of a batch with a message that has no place is published.
+  const Error beyond = error_of_call(party.topic.pub_batch({"1", "3"}, options));
+  EXPECT_EQ(beyond.code, ErrorCode::invalid_argument);
+  EXPECT_THAT(beyond.message, AllOf(HasSubstr("custom_balancer chose partition 3"), HasSubstr("0 to 2")));
+  const Error thrown = error_of_call(party.topic.pub("nowhere", options));
+  EXPECT_EQ(thrown.code, ErrorCode::invalid_argument);
+  EXPECT_THAT(thrown.message, HasSubstr("custom_balancer threw: stoi"));
+
+  std::vector<std::vector<std::string>> bodies(3);
+  RawConsumer raw(broker_.settings());
+  for (int partition = 0; partition < 3; ++partition) {
+    for (const RawRecord& record : raw.read(party.topic_name, partition)) {
+      if (record.header("id") != id) bodies.at(static_cast<std::size_t>(partition)).push_back(*record.value);
+    }
+  }
+  EXPECT_THAT(bodies, ElementsAre(ElementsAre("\"0\""), IsEmpty(), ElementsAre("\"2\"", "\"2\"")));
+}
+
+TEST_F(ConfigFields, ABrokerThatOwesABatchForLongerThanReadBatchTimeoutLosesTheConnection) {
+  Broker broker;
+  Lines hasty;
+  Lines patient;
+  const auto party_with = [&](Duration patience, const Lines& lines) {
+    Config config = queue_config(broker.address());
+    config.kafka_config.read_batch_timeout = patience;
+    config.logger = lines.logger();
+    auto party = std::make_unique<Party>(config);
+    use(*party);
+    return party;
+  };
+  const auto first = party_with(milliseconds(2'000), hasty);
+  const auto second = party_with(milliseconds(60'000), patient);
+  const auto given_up = [](const Lines& lines) { return !lines.with("timed out: disconnect").empty(); };
+  EXPECT_FALSE(given_up(hasty));
+  broker.pause();
+  const bool gave_up = eventually([&] { return given_up(hasty); });
+  const bool both = given_up(patient);
+  broker.resume();
+  EXPECT_TRUE(gave_up);
+  EXPECT_FALSE(both);
+  use(*first);
+  use(*second);
+}
+
 TEST_F(ConfigFields, WriteTimeout) {
   fields().write_timeout = milliseconds(2'345);
   Party party(config_);

@@ -2,7 +2,6 @@
 // What a channel does for its topics on the broker, besides messages.
 
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,30 +15,6 @@
 
 namespace lrpc::queue::kafka::test {
 namespace {
-
-/// A log that is kept.
-class Lines {
- public:
-  [[nodiscard]] Logger logger() {
-    return [this](LogLevel level, std::string_view text) {
-      const std::lock_guard lock(mutex_);
-      lines_.emplace_back(level, text);
-    };
-  }
-  /// Those that contain a text, of a level and above.
-  [[nodiscard]] std::vector<std::string> with(std::string_view part, LogLevel least = LogLevel::debug) const {
-    const std::lock_guard lock(mutex_);
-    std::vector<std::string> found;
-    for (const auto& [level, text] : lines_) {
-      if (level >= least && text.find(part) != std::string::npos) found.push_back(text);
-    }
-    return found;
-  }
-
- private:
-  mutable std::mutex mutex_;
-  std::vector<std::pair<LogLevel, std::string>> lines_;
-};
 
 /// A queue on the shared broker with one topic, all by names of its own.
 struct Fixture {

@@ -17,6 +17,7 @@ namespace lrpc::queue {
 
 class Backend;
 class Clock;
+class Envelope;
 class RedisClient;
 struct BackendContext;
 
@@ -129,6 +130,11 @@ struct SaslConfig {
   std::string password{};
 };
 
+/// The partition, from 0 to `partitions` - 1, of a message that is about to be published: the manual's balancer of
+/// one's own. `message` has its id, times and headers, and its body encoded. Several publishing threads may call it at
+/// once.
+using BalancerFunction = std::function<int(const Envelope& message, int partitions)>;
+
 /// Connection to Kafka. The first sixteen are the manual's.
 struct KafkaConfig {
   std::vector<std::string> brokers = {"localhost:9092"};
@@ -154,6 +160,10 @@ struct KafkaConfig {
   std::string instance_id{};  ///< Static group membership; empty = dynamic.
   IsolationLevel isolation_level = IsolationLevel::read_committed;
   std::map<std::string, std::string> extra{};  ///< Further librdkafka properties.
+  /// From code only: chooses for the messages without a key, where a topic has several partitions, in the place of
+  /// `balancer`. When it throws or names a partition that is none, the publish fails with `invalid_argument` and
+  /// nothing of its batch is sent.
+  BalancerFunction custom_balancer{};
 };
 
 /// The in-process back end.
