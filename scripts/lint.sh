@@ -8,7 +8,8 @@ usage() {
 Usage: scripts/lint.sh [format|tidy|fix]
 
   format  clang-format-19 finds nothing to change in any C++ file
-  tidy    clang-tidy-19 finds nothing in src and cli
+  tidy    clang-tidy-19 finds nothing in src and cli; what it found clean before, word for word, is not read again
+          (it remembers that in lrpc-queue/tidy under $XDG_CACHE_HOME or ~/.cache)
   fix     lets clang-format-19 change what `format` would complain about
 Without an argument: format, then tidy.
 END
@@ -19,12 +20,29 @@ format() {
     xargs -0 clang-format-19 "$@"
 }
 
+# One unit of several files, whose headers are read once that way; unless its very text was found clean before, by this
+# program with these settings.
+tidy_unit() {
+  local object=${1#build/tidy/}.o command seen
+  command=$(ninja -C build/tidy -t commands "$object" | tail -n 1)
+  seen=$clean/$({
+    cat .clang-tidy
+    clang-tidy-19 --version
+    (cd build/tidy && eval "${command%% -MD *} -E -P -C -dD $PWD/${1#build/tidy/}")
+  } | sha256sum | cut -c 1-64)
+  [[ ! -e $seen ]] || return 0
+  clang-tidy-19 -p build/tidy --header-filter='/(include/lrpc|src|cli)/.*[.][ch]pp$' --quiet "$1" 2>/dev/null
+  touch "$seen"
+}
+
 tidy() {
-  # By units of several files: their headers are read once.
   cmake --preset tidy >/dev/null
+  clean=${XDG_CACHE_HOME:-$HOME/.cache}/lrpc-queue/tidy
+  mkdir -p "$clean"
+  export clean
+  export -f tidy_unit
   find build/tidy/src build/tidy/cli -name 'unity_*.cxx' -print0 |
-    xargs -0 -n 1 -P 2 clang-tidy-19 -p build/tidy --header-filter='/(include/lrpc|src|cli)/.*[.][ch]pp$' --quiet \
-      2>/dev/null
+    xargs -0 -n 1 -P 2 bash -c 'set -euo pipefail; tidy_unit "$1"' lint.sh
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

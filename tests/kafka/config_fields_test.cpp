@@ -180,7 +180,7 @@ TEST_F(ConfigFields, ABrokerThatOwesABatchForLongerThanReadBatchTimeoutLosesTheC
   Broker broker;
   Lines hasty;
   Lines patient;
-  const auto party_with = [&](Duration patience, const Lines& lines) {
+  const auto party_with = [&](Duration patience, Lines& lines) {
     Config config = queue_config(broker.address());
     config.kafka_config.read_batch_timeout = patience;
     config.logger = lines.logger();
