@@ -96,15 +96,21 @@ void retry_holds_its_key(Context& ctx) {
     handled.add(m.body() + "/" + std::to_string(m.attempts()));
     return ProcessRsp{.retry = m.body() == "a1" && m.attempts() < 3};
   }));
+  // Its retry has been settled, so that the next step of the clock counts from there.
+  const auto sent_back = [&](std::int64_t times) {
+    return ctx.eventually([&] { return must(s.channel.stats()).nacked == times; });
+  };
   EXPECT_TRUE(handled.wait_for(2));
   EXPECT_EQ(handled.sorted(), (Texts{"a1/1", "b1/1"}));
   pub(s.topic, "b2", "b");
   EXPECT_TRUE(handled.wait_for(3));
   EXPECT_TRUE(ctx.eventually([&] { return s.channel.depth() == 3; }));
+  EXPECT_TRUE(sent_back(1));
   Context::wait_a_moment();
   EXPECT_EQ(handled.size(), 3U) << "a message overtook the retry of its key";
   ctx.advance(seconds(10));
   EXPECT_TRUE(handled.wait_for(4));
+  EXPECT_TRUE(sent_back(2));
   Context::wait_a_moment();
   EXPECT_EQ(handled.size(), 4U);
   ctx.advance(seconds(10));
