@@ -53,7 +53,7 @@ run_step() {
       ;;
     redis-groups)
       built release redis_group_test redis_test conformance_redis_test
-      ctest --preset release-all -R '^redis\..*(Cluster|Sentinel|Tls|HungMaster)|^conformance\.redis'
+      ctest --preset release-all -R '^redis\.(group$|.*(Cluster|Sentinel|Tls|HungMaster))|^conformance\.redis'
       ;;
     redis-versions) scripts/test-redis-versions.sh ;;
     newer-deps) scripts/test-newer-deps.sh ;;

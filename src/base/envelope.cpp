@@ -61,7 +61,7 @@ constinit const BodyType Envelope::EncodedEnvelope::kType{
       const auto bytes = *static_cast<const std::span<const std::byte>*>(body);
       return Bytes(bytes.begin(), bytes.end());
     },
-    .decode = TypedEnvelope<Bytes>::kType.decode,
+    .decode = &TypedEnvelope<Bytes>::decode,
     .known_size = [](const void* body, bool) -> std::optional<std::size_t> {
       return static_cast<const std::span<const std::byte>*>(body)->size();
     },
