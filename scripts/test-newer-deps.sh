@@ -49,7 +49,7 @@ cmake --preset release -B "$folder/build" -DCMAKE_PREFIX_PATH="$prefix" -DLRPC_Q
 tests=(kafka_client_test kafka_parts_test kafka_queue_test kafka_upkeep_test kafka_channel_test conformance_kafka_test)
 cmake --build "$folder/build" -j "$(nproc)" --target "${tests[@]}"
 for test in "${tests[@]}"; do
-  ldd "$folder/build/tests/kafka/$test" | grep -q "librdkafka.so.1 => $prefix/" ||
+  [[ $(ldd "$folder/build/tests/kafka/$test") == *"librdkafka.so.1 => $prefix/"* ]] ||
     { echo "test-newer-deps.sh: $test does not use the librdkafka of $prefix" >&2; exit 1; }
 done
 echo "== librdkafka $version"
