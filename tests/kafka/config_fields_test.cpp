@@ -190,13 +190,17 @@ TEST_F(ConfigFields, ABrokerThatOwesABatchForLongerThanReadBatchTimeoutLosesTheC
   };
   const auto first = party_with(milliseconds(2'000), hasty);
   const auto second = party_with(milliseconds(60'000), patient);
-  const auto given_up = [](const Lines& lines) { return !lines.with("timed out: disconnect").empty(); };
+  // Librdkafka 2.0.2 says so, newer ones only what comes next: a new connection that says nothing either.
+  const auto given_up = [](const Lines& lines) {
+    const bool closed = !lines.with("timed out: disconnect").empty() || !lines.with("ApiVersionRequest failed").empty();
+    return closed && !lines.with("Timed out FetchRequest").empty();
+  };
   EXPECT_FALSE(given_up(hasty));
   broker.pause();
   const bool gave_up = eventually([&] { return given_up(hasty); });
   const bool both = given_up(patient);
   broker.resume();
-  EXPECT_TRUE(gave_up);
+  EXPECT_TRUE(gave_up) << testing::PrintToString(hasty.with(""));
   EXPECT_FALSE(both);
   use(*first);
   use(*second);
