@@ -104,6 +104,11 @@ class ConfBuilder {
       failure_ = refuse(field, std::string("librdkafka refuses ") + name + ": " + why.data()).error();
     }
   }
+  /// One that older versions of librdkafka do not have.
+  void set_where_known(const char* name, const std::string& value) {
+    const auto result = rd_kafka_conf_set(conf_.get(), name, value.c_str(), nullptr, 0);
+    if (result != RD_KAFKA_CONF_UNKNOWN) set(name, value, name);
+  }
   void set(const char* name, bool value) { set(name, value ? "true" : "false", name); }
   void set(const char* name, std::int64_t value, std::string_view field) { set(name, std::to_string(value), field); }
   /// A duration as milliseconds, within what librdkafka takes.
@@ -262,6 +267,8 @@ Result<ConfPtr> consumer_conf(const KafkaConfig& config, const std::string& grou
   conf.set_ms("socket.timeout.ms", std::max(config.read_batch_timeout, wait + Duration(1'000)), 1'000, 300'000,
               "read_batch_timeout");
   conf.set("queued.min.messages", 200'000, "queued.min.messages");
+  // From 2.2 on a client that has read ahead as much as it may looks again after this, which by default is a second.
+  conf.set_where_known("fetch.queue.backoff.ms", "20");
   conf.add_extra(config);
   return std::move(conf).finish();
 }
