@@ -61,6 +61,7 @@ Result<void> ChannelImpl::take(std::span<Delivery> out, std::size_t& taken, cons
       continue;
     }
     options.now = core_->context->clock->coarse();
+    options.glance = patient && !deadline;
     Result<std::size_t> n = core_->backend->receive(out, options);
     if (!n) {
       if (!is_open()) return closed();

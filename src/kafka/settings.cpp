@@ -277,6 +277,9 @@ Result<ConfPtr> admin_conf(const KafkaConfig& config, ClientEvents& events) {
   ConfBuilder conf;
   add_common(conf, config, events);
   conf.set("isolation.level", std::string(to_string(config.isolation_level)), "isolation_level");
+  // A line that died unnoticed is given up in time for another try within dial_timeout (D22); by default after a
+  // minute.
+  conf.set_ms("socket.timeout.ms", config.dial_timeout / 2, 1'000, 300'000, "dial_timeout");
   conf.add_extra(config);
   return std::move(conf).finish();
 }

@@ -71,8 +71,11 @@ struct Outgoing {
 
 /// How a receive waits.
 struct ReceiveOptions {
-  Instant now{};           ///< The (coarse) time of the call, for a back end that lives in this process.
-  SteadyTime deadline{};   ///< Give up at this instant; one in the past = do not wait.
+  Instant now{};          ///< The (coarse) time of the call, for a back end that lives in this process.
+  SteadyTime deadline{};  ///< Give up at this instant; one in the past = do not wait.
+  /// The first look of a caller who will wait if there is nothing: to answer "nothing" may then be early. Without it a
+  /// call that does not wait answers for all that was published before it.
+  bool glance = false;
   std::stop_token stop{};  ///< Give up when triggered.
   /// True for a subscription: the engine settles or gives back each delivery and renews its lease by `touch` if
   /// `renew_leases` asks for it. False for next: the user settles it or its lease runs out.
