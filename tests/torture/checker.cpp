@@ -28,7 +28,10 @@ class CopyCheck {
     check_redeliveries();
     check_attempts();
     check_foreign_acks();
-    for (const Delivered* d : copy_.deliveries) check_times(*intent, *d);
+    for (const Delivered* d : copy_.deliveries) {
+      check_times(*intent, *d);
+      if (d->answer == Answer::unknown || d->answer == Answer::failed) ++verdict_.failed_settlements;
+    }
     for (const DeadLetterSeen* letter : copy_.dead) check_letter(*intent, *letter);
   }
 
@@ -47,7 +50,10 @@ class CopyCheck {
       if (d.ending == Ending::retry || d.ending == Ending::retry_same || d.ending == Ending::abandoned) {
         ++verdict_.asked_again;
       } else {
-        count_duplicate(of_another_copy || index_.explains_redelivery(d, until));
+        const bool disturbed = of_another_copy || index_.explains_disturbance(d, until);
+        const bool not_settled = !disturbed && index_.explains_failed_settlement(d, until);
+        count_duplicate(disturbed || not_settled);
+        if (not_settled) ++verdict_.not_settled;
       }
     }
     // Given up, and also handled: or given up twice.
@@ -82,8 +88,8 @@ class CopyCheck {
     for (const Delivered* d : copy_.deliveries) {
       if (d->answer != Answer::ok) continue;
       const bool foreign = std::ranges::any_of(copy_.deliveries, [&](const Delivered* other) {
-        return other->attempts > d->attempts && other->begin_us < d->ack_begin_us &&
-               !index_.forgetting(d->begin_us, d->ack_begin_us);
+        return other->attempts > d->attempts && other->begin_us < d->settle_begin_us &&
+               !index_.forgetting(d->begin_us, d->settle_begin_us);
       });
       if (foreign) report(verdict_, "foreign_ack", index_.tell(copy_));
     }
@@ -192,10 +198,11 @@ bool Verdict::failed(std::string_view check) const {
 }
 
 void Verdict::add(const Verdict& other) {
-  for (const auto field : {&Verdict::attempted, &Verdict::accepted, &Verdict::refused, &Verdict::unknown,
-                           &Verdict::recovered, &Verdict::handled, &Verdict::dead, &Verdict::expired, &Verdict::lost,
-                           &Verdict::lost_allowed, &Verdict::unexpected, &Verdict::deliveries, &Verdict::asked_again,
-                           &Verdict::duplicated, &Verdict::unexplained, &Verdict::broken}) {
+  for (const auto field :
+       {&Verdict::attempted, &Verdict::accepted, &Verdict::refused, &Verdict::unknown, &Verdict::recovered,
+        &Verdict::handled, &Verdict::dead, &Verdict::expired, &Verdict::lost, &Verdict::lost_allowed,
+        &Verdict::unexpected, &Verdict::deliveries, &Verdict::asked_again, &Verdict::duplicated, &Verdict::not_settled,
+        &Verdict::unexplained, &Verdict::failed_settlements, &Verdict::broken}) {
     this->*field += other.*field;
   }
   for (const Finding& finding : other.findings) {

@@ -64,9 +64,11 @@ struct Verdict {
   std::int64_t unexpected = 0;    ///< Delivered, but never published, or certainly refused.
   // Deliveries.
   std::int64_t deliveries = 0;
-  std::int64_t asked_again = 0;  ///< Sent back by their consumers.
-  std::int64_t duplicated = 0;   ///< Not asked for; explained by a fault of the time.
-  std::int64_t unexplained = 0;  ///< Not asked for, and no fault explains it.
+  std::int64_t asked_again = 0;         ///< Sent back by their consumers.
+  std::int64_t duplicated = 0;          ///< Not asked for; explained by a fault of the time.
+  std::int64_t not_settled = 0;         ///< Of these, by nothing but a settlement that was answered with an error.
+  std::int64_t unexplained = 0;         ///< Not asked for, and no fault explains it.
+  std::int64_t failed_settlements = 0;  ///< Answered with an error, but for those that were not in flight any more.
 
   std::vector<Finding> findings{};  ///< The first of each check, at most kMostFindings; `broken` counts them all.
   std::int64_t broken = 0;

@@ -23,6 +23,11 @@ const char* name_of(Ending ending) {
   return kNames.at(static_cast<std::size_t>(ending));
 }
 
+const char* name_of(Answer answer) {
+  constexpr std::array kNames{"nothing", "ok", "refused", "unknown", "failed"};
+  return kNames.at(static_cast<std::size_t>(answer));
+}
+
 const char* name_of(Published outcome) {
   constexpr std::array kNames{"outcome unknown", "accepted", "refused"};
   return kNames.at(static_cast<std::size_t>(outcome));
@@ -81,21 +86,53 @@ bool Index::seen(const std::string& token) const {
   return std::ranges::any_of(copies_, [&](const auto& channel) { return channel.second.contains(token); });
 }
 
+bool Index::explains_redelivery(const Delivered& d, std::int64_t next_begin_us) const {
+  return explains_disturbance(d, next_begin_us) || explains_failed_settlement(d, next_begin_us);
+}
+
 // From the hand-over, which for a message that waited in the consumer was somewhat before its handler began, until its
 // ack should have been stored, or until it was there again.
-bool Index::explains_redelivery(const Delivered& d, std::int64_t next_begin_us) const {
+bool Index::explains_disturbance(const Delivered& d, std::int64_t next_begin_us) const {
   const bool kept_too_long = d.end_us - d.begin_us >= rules_.lease_ms * 1000;
-  if (kept_too_long && !std::ranges::find(rules_.channels, d.channel, &ChannelRules::name)->subscribed) return true;
+  const bool subscribed = std::ranges::find(rules_.channels, d.channel, &ChannelRules::name)->subscribed;
+  if (kept_too_long && !subscribed) return true;
+  // Who settles by a call and was never answered was killed meanwhile, however long the call took.
+  const bool unanswered =
+      !subscribed && d.answer == Answer::none && d.ending != Ending::none && d.ending != Ending::abandoned;
   const std::int64_t until = d.end_us == 0 ? next_begin_us : d.end_us + rules_.settle_ms * 1000;
   return std::ranges::any_of(history_.faults, [&](const Fault& fault) {
-    return fault.redelivers && concerns(fault, d.consumer) && touches(fault, d.begin_us - 1'000'000, until);
+    const bool of_the_call = unanswered && fault.target == d.consumer && touches(fault, d.end_us, next_begin_us);
+    return fault.redelivers && concerns(fault, d.consumer) &&
+           (of_the_call || touches(fault, d.begin_us - 1'000'000, until));
+  });
+}
+
+// What was not settled comes again (D1, D10). One that was answered with success was, whatever happened before.
+bool Index::explains_failed_settlement(const Delivered& d, std::int64_t next_begin_us) const {
+  if (d.answer == Answer::none || d.answer == Answer::ok || next_begin_us < d.settle_begin_us) return false;
+  const bool disturbed = std::ranges::any_of(history_.faults, [&](const Fault& fault) {
+    return fault.redelivers && concerns(fault, d.consumer) && touches(fault, d.settle_begin_us, d.settle_end_us);
+  });
+  return disturbed || (d.answer == Answer::unknown && on_a_dead_line(d));
+}
+
+bool Index::on_a_dead_line(const Delivered& d) const {
+  const auto life = history_.lives.find(d.consumer);
+  const std::int64_t born_us = life == history_.lives.end() ? 0 : life->second;
+  return std::ranges::any_of(history_.faults, [&](const Fault& fault) {
+    if (!fault.lurks || !concerns(fault, d.consumer)) return false;
+    if (fault.begin_us > d.settle_end_us || fault.end_us < born_us) return false;
+    return std::ranges::none_of(history_.faults, [&](const Fault& later) {
+      return later.cuts && later.begin_us >= fault.end_us && later.end_us <= d.settle_begin_us;
+    });
   });
 }
 
 bool Index::explains_two_copies(const Copy& copy, int attempts) const {
   if (rules_.attempts_exact) return false;  // a retry is no record of its own there
   const bool sent_back = std::ranges::any_of(copy.deliveries, [&](const Delivered* d) {
-    return d->ending == Ending::retry && d->attempts < attempts && explains_redelivery(*d, d->end_us);
+    return d->ending == Ending::retry && d->attempts < attempts &&
+           explains_redelivery(*d, std::max(d->end_us, d->settle_end_us));
   });
   const Intent* const published = copy.deliveries.empty() ? nullptr : intent(copy.deliveries.front()->token);
   const bool delayed = published != nullptr && published->due_tick_ms != 0;
@@ -204,9 +241,10 @@ std::string Index::tell(const Copy& copy) const {
   for (const Delivered* d : copy.deliveries) {
     text += "; attempt " + std::to_string(d->attempts) + " by " + d->consumer + at(d->begin_us) + ", " +
             name_of(d->ending) + (d->end_us != 0 ? at(d->end_us) : "");
-    if (d->answer == Answer::ok) text += ", ack ok";
-    if (d->answer == Answer::refused) text += ", ack refused";
-    if (d->answer == Answer::unknown) text += ", ack unknown";
+    if (d->answer != Answer::none) {
+      text += std::string(", answered ") + name_of(d->answer) +
+              (d->answer_code.empty() ? "" : " (" + d->answer_code + ")") + at(d->settle_end_us);
+    }
   }
   for (const DeadLetterSeen* letter : copy.dead) {
     text += "; dead letter: " + letter->reason + " after " + std::to_string(letter->attempts);

@@ -36,8 +36,12 @@ class Index {
   [[nodiscard]] bool seen(const std::string& token) const;
   [[nodiscard]] std::int64_t last_wall_ms() const noexcept { return last_wall_ms_; }
 
-  /// Whether a fault explains that this delivery, not sent back by its consumer, was not the last one.
+  /// Whether a fault explains that this delivery, not sent back by its consumer, was not the last one: either of these.
   [[nodiscard]] bool explains_redelivery(const Delivered& d, std::int64_t next_begin_us) const;
+  /// A fault while it was there, or before its settlement can have been stored.
+  [[nodiscard]] bool explains_disturbance(const Delivered& d, std::int64_t next_begin_us) const;
+  /// A fault that made its settlement fail, as its consumer was told.
+  [[nodiscard]] bool explains_failed_settlement(const Delivered& d, std::int64_t next_begin_us) const;
   /// Whether a fault explains that there are two of a message before its delivery with number `attempts`, each of which
   /// goes its own way from there: an earlier delivery was sent back, or a delayed message put aside; its copy was
   /// written, and that it was settled did not arrive.
@@ -63,6 +67,8 @@ class Index {
   [[nodiscard]] std::string tell(const Copy& copy) const;
 
  private:
+  /// Whether the consumer may have had a line that was dead without anybody knowing it when its settlement was to go.
+  [[nodiscard]] bool on_a_dead_line(const Delivered& d) const;
   /// Any clock's, or that of one life of a process.
   [[nodiscard]] bool clock_moved(std::int64_t from_us, std::int64_t to_us, const std::string& whose = {}) const;
   /// The publisher's own one, during the call from which delay and expiry count.

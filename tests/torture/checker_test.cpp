@@ -159,10 +159,10 @@ TEST(Checker, D9_AConsumerThatKeepsAMessageTooLongLosesIt) {
   story.delivered("p0:0", "work", "w0.0", 1, 1);
   Delivered& slow = story.delivered("p0:0", "pull", "n0.0", 1, 10, Ending::handled, 2'500);
   slow.answer = Answer::refused;
-  slow.ack_begin_us = slow.end_us;
+  slow.settle_begin_us = slow.end_us;
   Delivered& again = story.delivered("p0:0", "pull", "n1.0", 2, 2'100);
   again.answer = Answer::ok;
-  again.ack_begin_us = again.end_us;
+  again.settle_begin_us = again.end_us;
   const Verdict verdict = story.verdict();
   EXPECT_TRUE(verdict.ok()) << findings_of(verdict);
   EXPECT_EQ(verdict.duplicated, 1);

@@ -158,35 +158,33 @@ void Crew::add_clock_faults(Nemesis& nemesis) {
 }
 
 void add_line_faults(Nemesis& nemesis, support::Proxy& producers, support::Proxy& consumers, std::int64_t reach_ms,
-                     std::int64_t half_open_ms) {
+                     bool half_open_lurks) {
   using Flow = support::Proxy::Flow;
   Random& random = nemesis.random();
   const auto line = [&]() -> support::Proxy& { return chance(random, 40) ? producers : consumers; };
-  const auto add = [&](const char* name, int weight, std::int64_t reach, auto action) {
-    nemesis.add({.name = name, .redelivers = true, .reorders = true, .reach_ms = reach}, weight,
-                [line, action](Fault&) { action(line()); });
+  const auto add = [&](Fault kind, int weight, std::int64_t reach, auto action) {
+    kind.redelivers = kind.reorders = true;
+    kind.reach_ms = reach;
+    nemesis.add(std::move(kind), weight, [line, action](Fault&) { action(line()); });
   };
-  add("cut-lines", 8, 1'500, [](support::Proxy& proxy) { proxy.cut(); });
-  add("reset-lines", 8, 1'500, [](support::Proxy& proxy) { proxy.reset(); });
-  add("half-open-lines", 4, reach_ms, [&random, half_open_ms](support::Proxy& proxy) {
-    proxy.half_open();
-    if (half_open_ms == 0) return;
-    pass(between(random, 200, half_open_ms));
-    proxy.cut();
-  });
-  add("slow-lines", 4, 1'500, [&random](support::Proxy& proxy) {
+  add({.name = "cut-lines", .cuts = true}, 8, 1'500, [](support::Proxy& proxy) { proxy.cut(); });
+  add({.name = "reset-lines", .cuts = true}, 8, 1'500, [](support::Proxy& proxy) { proxy.reset(); });
+  add({.name = "half-open-lines", .lurks = half_open_lurks}, 4, reach_ms,
+      [](support::Proxy& proxy) { proxy.half_open(); });
+  add({.name = "slow-lines"}, 4, 1'500, [&random](support::Proxy& proxy) {
     proxy.delay(Duration(between(random, 5, 150)));
     pass(between(random, 300, 1'500));
     proxy.delay(Duration(0));
   });
   const auto flows = [&](const char* name, Flow to_server, Flow to_client) {
-    add(name, 3, reach_ms, [&random, to_server, to_client](support::Proxy& proxy) {
+    // A stream with a hole in it is no line any more.
+    const bool cuts = to_server == Flow::swallow || to_client == Flow::swallow;
+    add({.name = name, .cuts = cuts}, 3, reach_ms, [&random, to_server, to_client, cuts](support::Proxy& proxy) {
       proxy.to_server(to_server);
       proxy.to_client(to_client);
       pass(between(random, 100, 2'500));
       proxy.both(Flow::pass);
-      // A stream with a hole in it is no line any more.
-      if (to_server == Flow::swallow || to_client == Flow::swallow) proxy.cut();
+      if (cuts) proxy.cut();
     });
   };
   flows("swallow-requests", Flow::swallow, Flow::pass);
@@ -194,7 +192,7 @@ void add_line_faults(Nemesis& nemesis, support::Proxy& producers, support::Proxy
   flows("black-hole", Flow::swallow, Flow::swallow);
   flows("stall-requests", Flow::stall, Flow::pass);
   flows("stall-answers", Flow::pass, Flow::stall);
-  add("accept-nobody", 3, reach_ms, [&random](support::Proxy& proxy) {
+  add({.name = "accept-nobody", .cuts = true}, 3, reach_ms, [&random](support::Proxy& proxy) {
     proxy.accept(false);
     proxy.cut();
     pass(between(random, 100, 2'000));

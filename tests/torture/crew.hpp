@@ -63,10 +63,10 @@ class Crew {
 
 /// What is done to lines: cut, reset, half open, slow, stalled, and bytes that are lost in one direction or both.
 /// `reach_ms`: how long after a line has healed a lease that was not renewed may still be given to another.
-/// `half_open_ms`: lines that are half open are cut after so long at most, where a client may leave one unused, and so
-/// unnoticed, for any time; 0 = they stay.
+/// `half_open_lurks`: a client may leave a line that is half open unused, and so unnoticed, for any time. Only where
+/// all come by one proxy: another fault that cuts lines ends that, and must then cut those of all.
 void add_line_faults(Nemesis& nemesis, support::Proxy& producers, support::Proxy& consumers, std::int64_t reach_ms,
-                     std::int64_t half_open_ms = 0);
+                     bool half_open_lurks = false);
 
 /// Writes a configuration as Config::load reads it; `members` are those of its JSON object, as text.
 std::filesystem::path write_config(const std::filesystem::path& file, const std::string& members);

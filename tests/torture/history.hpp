@@ -6,6 +6,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include <lrpc/queue/error.hpp>
+
 /// \file
 /// What happened in a round, as all that took part wrote it down. Times are microseconds of one clock unless their
 /// names say otherwise. A message is named by its token: "publisher:number", which is its body.
@@ -29,8 +31,17 @@ enum class Ending : std::uint8_t {
   abandoned,   ///< Never settled, on purpose.
 };
 
-/// What the queue answered.
-enum class Answer : std::uint8_t { none, ok, refused, unknown };
+/// What the queue answered to a settlement: an ack, a nack, a rejection.
+enum class Answer : std::uint8_t {
+  none,     ///< Nobody saw it: a subscription's own settlements have none, and who is killed learns none.
+  ok,       ///< It is stored.
+  refused,  ///< The delivery was not in flight there any more.
+  unknown,  ///< The back end was not reached, or its answer not: stored or not.
+  failed,   ///< Not stored, for any other reason.
+};
+
+/// To a settlement that was answered with this error.
+[[nodiscard]] Answer answer_of(ErrorCode code) noexcept;
 
 struct Intent {
   std::string publisher{};
@@ -57,7 +68,9 @@ struct Delivered {
   std::int64_t end_us = 0;
   Ending ending = Ending::none;
   Answer answer = Answer::none;
-  std::int64_t ack_begin_us = 0;
+  std::string answer_code{};         ///< Of the error.
+  std::int64_t settle_begin_us = 0;  ///< Of the call; 0 = none that was answered.
+  std::int64_t settle_end_us = 0;
 };
 
 struct DeadLetterSeen {
@@ -81,6 +94,8 @@ struct Fault {
   bool moves_clock = false;      ///< Due times and expiry may seem wrong.
   std::int64_t reach_ms = 0;     ///< How long after its end all that may still show.
   std::int64_t may_lose_ms = 0;  ///< What was accepted (or settled) at most that long before may be forgotten.
+  bool lurks = false;  ///< Leaves lines that are found dead when they are next used, at any time, unless cut before.
+  bool cuts = false;   ///< All lines that there were are closed when it ends, those that were dead included.
 };
 
 struct History {
@@ -88,6 +103,7 @@ struct History {
   std::vector<Delivered> deliveries{};
   std::vector<DeadLetterSeen> dead{};
   std::vector<Fault> faults{};
+  std::unordered_map<std::string, std::int64_t> lives{};   ///< When each life of a process began, if it said so.
   std::unordered_map<std::string, std::int64_t> depths{};  ///< At the end, by channel.
   std::int64_t end_wall_ms = 0;                            ///< The machine's wall clock then.
 };

@@ -32,9 +32,6 @@ std::string kafka_config_text(const std::string& address, std::size_t replicas) 
          R"( "write_timeout": "6s", "dial_timeout": "3s", "replication_factor": )" + std::to_string(replicas) + "}";
 }
 
-/// Longer than a publish tries (6 s). A producer of retries that nobody needed since would find out at any time later.
-constexpr std::int64_t kHalfOpenMs = 8'000;
-
 /// The one broker of a round; all who use it come by the proxy, the broker itself for its own topics included.
 class Single {
  public:
@@ -49,7 +46,8 @@ class Single {
   [[nodiscard]] kafka::test::Settings settings() const { return broker_.settings(); }
   [[nodiscard]] static std::size_t replicas() { return 1; }
   [[nodiscard]] kafka::test::Broker& some_broker(Random& /*random*/) { return broker_; }
-  void add_faults(Nemesis& nemesis) { add_line_faults(nemesis, *proxy_, *proxy_, kGroupReachMs, kHalfOpenMs); }
+  /// A producer of retries that nobody needs for a while finds its line dead at any time later.
+  void add_faults(Nemesis& nemesis) { add_line_faults(nemesis, *proxy_, *proxy_, kGroupReachMs, true); }
   void heal() {
     proxy_->both(support::Proxy::Flow::pass);
     proxy_->delay(Duration(0));

@@ -115,7 +115,12 @@ void read_line(std::string_view line, History& history, Places& places) {
   } else if (kind == "A") {
     Delivered& d = delivery_named(words, history, places);
     d.answer = words.one_of<Answer>();
-    d.ack_begin_us = words.number();
+    d.answer_code = words.text();
+    d.settle_begin_us = words.number();
+    d.settle_end_us = words.number();
+  } else if (kind == "B") {
+    const std::string name = words.text();
+    history.lives[name] = words.number();
   } else if (kind == "L") {
     DeadLetterSeen letter;
     letter.token = words.text();
@@ -137,6 +142,8 @@ void read_line(std::string_view line, History& history, Places& places) {
     fault.moves_clock = words.number() != 0;
     fault.reach_ms = words.number();
     fault.may_lose_ms = words.number();
+    fault.lurks = words.number() != 0;
+    fault.cuts = words.number() != 0;
     history.faults.push_back(std::move(fault));
   } else if (kind == "E") {
     const std::string channel = words.text();
@@ -157,6 +164,19 @@ std::int64_t machine_us() {
 
 std::string token_of(const std::string& publisher, std::int64_t number) {
   return publisher + ":" + std::to_string(number);
+}
+
+Answer answer_of(ErrorCode code) noexcept {
+  switch (code) {
+    case ErrorCode::message_not_found:
+      return Answer::refused;
+    case ErrorCode::unavailable:
+    case ErrorCode::timeout:
+    case ErrorCode::outcome_unknown:
+      return Answer::unknown;
+    default:
+      return Answer::failed;
+  }
 }
 
 TokenParts parts_of(const std::string& token) {
@@ -215,9 +235,19 @@ void Ledger::ended(const std::string& consumer, std::int64_t number, Ending endi
   write(Line('S').add(consumer).add(number).add(static_cast<std::int64_t>(ending)).add(machine_us()).end());
 }
 
-void Ledger::acked(const std::string& consumer, std::int64_t number, Answer answer, std::int64_t began_us) {
-  write(Line('A').add(consumer).add(number).add(static_cast<std::int64_t>(answer)).add(began_us).end());
+void Ledger::settled(const std::string& consumer, std::int64_t number, Answer answer, std::string_view code,
+                     std::int64_t began_us) {
+  write(Line('A')
+            .add(consumer)
+            .add(number)
+            .add(static_cast<std::int64_t>(answer))
+            .add(code)
+            .add(began_us)
+            .add(machine_us())
+            .end());
 }
+
+void Ledger::life(const std::string& name) { write(Line('B').add(name).add(machine_us()).end()); }
 
 void Ledger::dead(const DeadLetterSeen& letter) {
   write(Line('L')
@@ -242,6 +272,8 @@ void Ledger::fault(const Fault& fault) {
             .add(fault.moves_clock)
             .add(fault.reach_ms)
             .add(fault.may_lose_ms)
+            .add(fault.lurks)
+            .add(fault.cuts)
             .end());
 }
 

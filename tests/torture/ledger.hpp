@@ -30,6 +30,8 @@ class Ledger {
   Ledger& operator=(const Ledger&) = delete;
   ~Ledger();
 
+  /// A process begins: it has no line yet.
+  void life(const std::string& name);
   /// About to publish. `ordered`: no delay, and the publisher's next call comes after this one's end.
   void intent(const std::string& token, const std::string& key, std::int64_t due_tick_ms, std::int64_t expires_s,
               bool ordered, const Reading& now);
@@ -38,8 +40,10 @@ class Ledger {
                  int attempts, const Reading& now);
   /// What the consumer made of it; written before the queue is told.
   void ended(const std::string& consumer, std::int64_t number, Ending ending);
-  /// What the queue answered to an explicit ack that was begun at `began_us`.
-  void acked(const std::string& consumer, std::int64_t number, Answer answer, std::int64_t began_us);
+  /// What the queue answered to an explicit ack, nack or rejection that was begun at `began_us`, now; `code`: of the
+  /// error, if it was one.
+  void settled(const std::string& consumer, std::int64_t number, Answer answer, std::string_view code,
+               std::int64_t began_us);
   void dead(const DeadLetterSeen& letter);
   void fault(const Fault& fault);
   void depth(const std::string& channel, std::int64_t depth, std::int64_t wall_ms);

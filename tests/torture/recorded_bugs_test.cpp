@@ -57,7 +57,7 @@ const std::vector<Bug> kBugs{
        s.delivered("p0:0", "work", "w0.0", 1, 1);
        Delivered& late = s.delivered("p0:0", "pull", "n0.0", 1, 10, Ending::handled, 3'000);
        late.answer = Answer::ok;
-       late.ack_begin_us = late.end_us;
+       late.settle_begin_us = late.end_us;
        s.delivered("p0:0", "pull", "n1.0", 2, 2'100, Ending::none, -1);
        s.fault("pause-consumer", 11, 2'900, "n0.0");
        s.fault("kill-consumer", 3'200, 3'201, "n1.0");
@@ -74,6 +74,14 @@ const std::vector<Bug> kBugs{
        s.good("p0:0", 0);
        s.delivered("p0:0", "work", "w1.0", 2, 30'000);
        s.fault("kill-consumer", 20'000, 20'001, "w0.0");  // long after the ack
+     }},
+    {"rejected_with_success_and_back", "unexplained",
+     [](Story& s) {
+       s.published("p0:0", 0);
+       s.delivered("p0:0", "work", "w0.0", 1, 1);
+       Story::answered(s.delivered("p0:0", "pull", "n0.0", 1, 20'000, Ending::reject), Answer::ok, 5);
+       s.delivered("p0:0", "pull", "n0.0", 2, 23'000);
+       s.fault("half-open-lines", 0, 0).lurks = true;
      }},
     {"dead_letter_without_its_body", "dead_letter",
      [](Story& s) {

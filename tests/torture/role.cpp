@@ -64,6 +64,7 @@ int run_role(const std::vector<std::string>& words) {
 
   const std::string name = words[1];
   Ledger ledger(std::filesystem::path(words[4]) / (name + ".ledger"));
+  ledger.life(name);
   const Part part{.name = name,
                   .seed = std::stoull(words[3]),
                   .setup = {.lease = Duration(std::stoll(words[6]))},

@@ -47,6 +47,7 @@ class Story {
     d.end_us = took < 0 ? 0 : (at + took) * 1000;
     return d;
   }
+  [[nodiscard]] Delivered& delivery(std::size_t place) { return history_.deliveries[place]; }
   /// As it should be: published and at once handled everywhere.
   void good(const std::string& token, std::int64_t at) {
     published(token, at);
@@ -57,8 +58,16 @@ class Story {
   void handled_elsewhere(const std::string& token, std::int64_t at) {
     Delivered& d = delivered(token, "pull", "n0.0", 1, at);
     d.answer = Answer::ok;
-    d.ack_begin_us = d.end_us;
+    d.settle_begin_us = d.settle_end_us = d.end_us;
   }
+  /// What its consumer was told, so many milliseconds after it had asked for the settlement.
+  static void answered(Delivered& d, Answer answer, std::int64_t after) {
+    d.answer = answer;
+    if (answer == Answer::unknown) d.answer_code = "outcome_unknown";
+    d.settle_begin_us = d.end_us;
+    d.settle_end_us = d.end_us + after * 1000;
+  }
+  void began(const std::string& consumer, std::int64_t at) { history_.lives[consumer] = at * 1000; }
   DeadLetterSeen& dead(const std::string& token, const std::string& reason, int attempts, std::int64_t at) {
     return history_.dead.emplace_back(DeadLetterSeen{
         .token = token, .channel = "work", .reason = reason, .attempts = attempts, .has_error = true, .wall_ms = at});

@@ -111,16 +111,14 @@ void Worker::ack(Channel<std::string>& channel, std::span<const Message<std::str
   for (const std::int64_t number : numbers) part_.ledger.ended(part_.name, number, Ending::handled);
   const std::int64_t began = machine_us();
   const auto done = messages.size() == 1 ? channel.ack(messages.front()) : channel.ack(messages);
-  for (std::size_t i = 0; i < messages.size(); ++i) {
-    Answer answer = Answer::ok;
-    if (!done) {
-      const auto& list = done.error().accepted;
-      const bool listed = std::ranges::find(list, messages[i].id()) != list.end();
-      const bool refused = done.error().code == ErrorCode::message_not_found;
-      answer = listed ? Answer::ok : refused ? Answer::refused : Answer::unknown;
-    }
-    part_.ledger.acked(part_.name, numbers[i], answer, began);
+  for (std::size_t i = 0; i < messages.size(); ++i) note_answer(done, messages[i].id(), numbers[i], began);
+}
+
+void Worker::note_answer(const Result<void>& done, const std::string& id, std::int64_t number, std::int64_t began_us) {
+  if (done || std::ranges::find(done.error().accepted, id) != done.error().accepted.end()) {
+    return part_.ledger.settled(part_.name, number, Answer::ok, {}, began_us);
   }
+  part_.ledger.settled(part_.name, number, answer_of(done.error().code), to_string(done.error().code), began_us);
 }
 
 void Worker::settle(Channel<std::string>& channel, const Message<std::string>& message, std::int64_t number,
@@ -155,7 +153,9 @@ void Worker::settle(Channel<std::string>& channel, const Message<std::string>& m
       break;
   }
   // What the queue cannot take is handed out again when its lease ends.
-  static_cast<void>(channel.nack(message, nack));
+  const std::int64_t began = machine_us();
+  const auto done = channel.nack(message, nack);
+  note_answer(done, message.id(), number, began);
 }
 
 void Worker::pull(Channel<std::string>& channel, const std::stop_token& stop, std::atomic<std::int64_t>* stalled,

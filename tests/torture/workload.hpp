@@ -96,6 +96,7 @@ class Worker {
               Random& random);
   void ack(Channel<std::string>& channel, std::span<const Message<std::string>> messages,
            std::span<const std::int64_t> numbers);
+  void note_answer(const Result<void>& done, const std::string& id, std::int64_t number, std::int64_t began_us);
 
   Part part_;
   std::string channel_;
