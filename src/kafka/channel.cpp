@@ -184,6 +184,7 @@ Result<std::size_t> KafkaChannel::receive(std::span<Delivery> out, const Receive
     }
     if (options.stop.stop_requested()) return 0;
     if (options.glance) return 0;
+    if (gate_.is_shut() || state_.gone || !receiving_) continue;  // it came while a commit was waited for
     if (first && !waits && !refused) {
       catch_up(lock, options.stop);
       continue;
