@@ -183,7 +183,7 @@ Result<std::size_t> KafkaChannel::receive(std::span<Delivery> out, const Receive
       if (trouble && trouble->code == ErrorCode::permission) return std::unexpected(*trouble);
     }
     if (options.stop.stop_requested()) return 0;
-    if (options.glance) return 0;
+    if (options.glance && state_.assigned) return 0;
     if (gate_.is_shut() || state_.gone || !receiving_) continue;  // it came while a commit was waited for
     if (first && !waits && !refused) {
       catch_up(lock, options.stop);
@@ -220,14 +220,6 @@ Result<std::size_t> KafkaChannel::hand_out(std::unique_lock<std::mutex>& lock, s
   const std::size_t count = state_.shelf.hand_out(out.first(most), lease_end(Duration(0)));
   if (count == 0) return 0;
   if (state_.shelf.needs_commit(policy_.max_in_flight)) {
-    const auto put_back = [&] {
-      state_.shelf.take_back(out.first(count));
-      for (Delivery& delivery : out.first(count)) delivery = Delivery{};
-    };
-    if (options.glance) {  // the call that follows has a time to wait for brokers
-      put_back();
-      return 0;
-    }
     const auto over = [&] { return gate_.is_shut() || state_.gone || !receiving_ || options.stop.stop_requested(); };
     SteadyTime deadline = parts_.cluster->write_deadline();
     const bool waits = options.deadline > std::chrono::steady_clock::now();
@@ -235,7 +227,8 @@ Result<std::size_t> KafkaChannel::hand_out(std::unique_lock<std::mutex>& lock, s
     // A lease is the consumer's from when he has the message: it does not run out while the commit is under way.
     lease_until(count, lease_end(parts_.cluster->config.write_timeout));
     if (auto ok = member->commit_now(lock, deadline, over); !ok || over()) {
-      put_back();
+      state_.shelf.take_back(out.first(count));
+      for (Delivery& delivery : out.first(count)) delivery = Delivery{};
       if (over() || (waits && options.deadline <= std::chrono::steady_clock::now())) return 0;
       return std::unexpected(std::move(ok.error()));
     }
